@@ -1,0 +1,109 @@
+"""The errors that a caller of event-monitor can meet, each with a stable code and advice."""
+
+from __future__ import annotations
+
+
+class EventMonitorError(Exception):
+    """Base of every refusal that is reported to a person or a program.
+
+    ``code`` is the stable word that crosses the socket; ``advice`` says what to do about it.
+    """
+
+    code = "failed"
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.advice})" if self.advice else self.message
+
+
+class InvalidEvent(EventMonitorError):
+    """The event type, the payload or an option breaks a rule; the message names rule and place."""
+
+    code = "invalid_event"
+
+
+class InvalidRequest(EventMonitorError):
+    """A command or query that cannot be understood."""
+
+    code = "invalid_request"
+
+
+class InvalidConfig(EventMonitorError):
+    """A settings or rules file that is wrong; the message names file, place and expectation."""
+
+    code = "invalid_config"
+
+
+class NotFound(EventMonitorError):
+    """What the request names does not exist."""
+
+    code = "not_found"
+
+
+class BusFull(EventMonitorError):
+    """The backlog is at its limit: nothing was accepted."""
+
+    code = "bus_full"
+
+
+class BusClosed(EventMonitorError):
+    """The bus is stopping: nothing was accepted."""
+
+    code = "bus_closed"
+
+
+class StoreUnavailable(EventMonitorError):
+    """The event could not be written to disk: nothing was accepted."""
+
+    code = "store_unavailable"
+
+
+class StoreTooNew(EventMonitorError):
+    """The database was written by a newer version; it was left untouched."""
+
+    code = "store_too_new"
+
+
+class AlreadyRunning(EventMonitorError):
+    """Another process owns this home."""
+
+    code = "already_running"
+
+
+class NoBus(EventMonitorError):
+    """No bus is running for this home."""
+
+    code = "no_bus"
+
+
+class ReadOnly(EventMonitorError):
+    """The view was opened read-only."""
+
+    code = "read_only"
+
+
+_BY_CODE: dict[str, type[EventMonitorError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidEvent,
+        InvalidRequest,
+        InvalidConfig,
+        NotFound,
+        BusFull,
+        BusClosed,
+        StoreUnavailable,
+        StoreTooNew,
+        AlreadyRunning,
+        NoBus,
+        ReadOnly,
+    )
+}
+
+
+def error_from_code(code: str, message: str, advice: str = "") -> EventMonitorError:
+    """Rebuild the error that the other end of the socket reported."""
+    return _BY_CODE.get(code, EventMonitorError)(message, advice)

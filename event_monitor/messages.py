@@ -1,0 +1,440 @@
+"""Every command and query that a person or a program can send, and what each answers.
+
+One message is one frozen struct. On the socket a message is a JSON object whose ``do`` names it;
+in process it is passed as it is. ``Runtime.handle`` is the only place that receives them.
+Commands (``COMMANDS``) change something; queries never do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from event_monitor.model import (
+    Alert,
+    Delivery,
+    Event,
+    Latency,
+    Priority,
+    Snapshot,
+    Status,
+    SystemState,
+    Transition,
+)
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fields=True):
+    """Base of all messages."""
+
+
+# --- commands -------------------------------------------------------------------------------
+
+
+class Publish(Message, tag="publish"):
+    """Accept one event. ``ttl`` is in seconds. Answers ``Published``."""
+
+    event_type: str
+    payload: dict[str, Any] = {}
+    priority: Priority | None = None
+    key: str | None = None
+    ttl: float | None = None
+    source: str | None = None
+    correlation_id: str | None = None
+    causation_id: int | None = None
+    schema_version: int = 1
+    traceparent: str | None = None
+
+
+class PublishText(Message, tag="publish_text"):
+    """``Publish`` for a caller that has the payload as JSON text and no JSON library loaded.
+
+    The other options may arrive as text too, as they stand on a command line."""
+
+    event_type: str
+    payload: str = "{}"
+    priority: str | None = None
+    key: str | None = None
+    ttl: str | None = None
+    source: str | None = None
+
+
+class PublishLines(Message, tag="publish_lines"):
+    """Accept many events, each a JSON object as text. Answers ``PublishedLines``: a bad line
+    is reported and harms no other."""
+
+    lines: list[str]
+    source: str | None = None
+
+
+class PublishHook(Message, tag="publish_hook"):
+    """Accept an assistant's hook input as it came on stdin. Answers ``Published``."""
+
+    text: str
+
+
+class Subscribe(Message, tag="subscribe"):
+    """Register a handler for a topic pattern.
+
+    ``handler`` is ``-`` (answers an event stream for as long as it is read), ``exec:COMMAND``
+    (the event as JSON on its stdin) or ``py:module:function``; the last two are kept across
+    restarts under ``name`` and answer ``Subscription``."""
+
+    pattern: str
+    handler: str = "-"
+    name: str | None = None
+    filter: str | None = None
+    after_id: int | None = None
+
+
+class Unsubscribe(Message, tag="unsubscribe"):
+    """Remove a kept subscription. Answers ``Done``."""
+
+    name: str
+
+
+class RetryDeadLetters(Message, tag="retry_dead_letters"):
+    """Queue dead letters again: those of one event, or all that match. Answers ``Done``."""
+
+    event_id: int | None = None
+    target: str | None = None
+    event_type: str | None = None
+    all: bool = False
+
+
+class DropDeadLetters(Message, tag="drop_dead_letters"):
+    """Give dead letters up; the event keeps its status and errors. Answers ``Done``."""
+
+    event_id: int | None = None
+    target: str | None = None
+    event_type: str | None = None
+    all: bool = False
+
+
+class AcknowledgeAlerts(Message, tag="acknowledge_alerts"):
+    """Mark one alert, or all (``alert_id`` absent), as seen. Answers ``Done``."""
+
+    alert_id: int | None = None
+
+
+class ReloadRules(Message, tag="reload_rules"):
+    """Read the routing rules again now. Answers ``Done`` or the mistake."""
+
+
+# --- queries --------------------------------------------------------------------------------
+
+
+class Ping(Message, tag="ping"):
+    """Answers ``Pong``."""
+
+
+class GetSnapshot(Message, tag="get_snapshot"):
+    """Answers ``Snapshot``; its feed is left out if it still is at ``feed_revision``."""
+
+    feed_revision: int = -1
+
+
+class GetStats(Message, tag="get_stats"):
+    """Answers ``Stats``."""
+
+
+class GetState(Message, tag="get_state"):
+    """Answers ``StateReport``; with ``history`` the last 100 transitions too, oldest first."""
+
+    history: bool = False
+
+
+class QueryEvents(Message, tag="query_events"):
+    """One page of history. ``type`` is a topic pattern, ``filter`` a regular expression over the
+    type and the payload as JSON text; ``since`` and ``until`` are ISO 8601, epoch seconds or
+    relative (``-15m``). With ``newest_first`` a page runs down from ``before_id``, else it runs
+    up from ``after_id``. Answers ``EventPage``."""
+
+    type: str | None = None
+    status: Status | None = None
+    since: str | None = None
+    until: str | None = None
+    filter: str | None = None
+    after_id: int | None = None
+    before_id: int | None = None
+    newest_first: bool = True
+    limit: int = 100
+
+
+class GetEvent(Message, tag="get_event"):
+    """Answers ``EventDetail``."""
+
+    event_id: int
+
+
+class QueryDeadLetters(Message, tag="query_dead_letters"):
+    """Answers ``DeadLetterPage``, the oldest first, starting after ``after`` (id, target)."""
+
+    event_type: str | None = None
+    target: str | None = None
+    event_id: int | None = None
+    after: tuple[int, str] | None = None
+    limit: int = 100
+
+
+class ResolveRoute(Message, tag="resolve_route"):
+    """Where an event of this type (and payload, if filters look at it) would go. Answers ``Route``."""
+
+    event_type: str
+    payload: dict[str, Any] = {}
+
+
+class QuerySubscriptions(Message, tag="query_subscriptions"):
+    """Answers ``Subscriptions``."""
+
+
+class QueryAlerts(Message, tag="query_alerts"):
+    """Answers ``Alerts``, the newest first."""
+
+    limit: int = 100
+
+
+class GetAnalytics(Message, tag="get_analytics"):
+    """What the ``analytics`` target counted. Answers ``Analytics``."""
+
+    since: str | None = None
+
+
+COMMANDS: tuple[type[Message], ...] = (
+    Publish,
+    PublishText,
+    PublishLines,
+    PublishHook,
+    Subscribe,
+    Unsubscribe,
+    RetryDeadLetters,
+    DropDeadLetters,
+    AcknowledgeAlerts,
+    ReloadRules,
+)
+
+AnyMessage = (
+    Publish
+    | PublishText
+    | PublishLines
+    | PublishHook
+    | Subscribe
+    | Unsubscribe
+    | RetryDeadLetters
+    | DropDeadLetters
+    | AcknowledgeAlerts
+    | ReloadRules
+    | Ping
+    | GetSnapshot
+    | GetStats
+    | GetState
+    | QueryEvents
+    | GetEvent
+    | QueryDeadLetters
+    | ResolveRoute
+    | QuerySubscriptions
+    | QueryAlerts
+    | GetAnalytics
+)
+
+
+# --- replies --------------------------------------------------------------------------------
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all replies."""
+
+
+class Done(Reply):
+    """A command was carried out; ``count`` says on how many things."""
+
+    count: int = 0
+    message: str = ""
+
+
+class Pong(Reply):
+    pid: int
+    version: str
+    home: str
+
+
+class Published(Reply):
+    """``status`` is ``accepted``, ``duplicate`` (the key was known: ``id`` is the first event's)
+    or ``spooled`` (``id`` is then ``None``)."""
+
+    id: int | None
+    event_type: str
+    priority: Priority
+    status: str
+    targets: list[str]
+
+
+class LineError(msgspec.Struct, frozen=True):
+    line: int
+    code: str
+    message: str
+
+
+class PublishedLines(Reply):
+    """``line`` of an error counts from 0 within the request."""
+
+    accepted: int
+    duplicates: int
+    first_id: int | None
+    last_id: int | None
+    errors: list[LineError]
+
+
+class SubscriptionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    pattern: str
+    handler: str
+    filter: str | None = None
+    created_at: str
+
+
+class Subscription(Reply):
+    subscription: SubscriptionInfo
+
+
+class Subscriptions(Reply):
+    subscriptions: list[SubscriptionInfo]
+
+
+class Stats(Reply):
+    state: SystemState
+    events_per_second: float
+    queue_depth: int
+    published: int
+    delivered: int
+    pending: int
+    dead: int
+    parked: int
+    expired: int
+    sampled: int
+    latency_ms: Latency
+    breakers: dict[str, str]
+    retrying: int = 0
+    in_memory: int = 0
+    rss_bytes: int = 0
+    uptime: float = 0.0
+    store_bytes: int = 0
+    wal_bytes: int = 0
+    targets: dict[str, dict[str, float | int]] = {}
+
+
+class StateReport(Reply):
+    state: SystemState
+    since: str
+    reason: str
+    history: list[Transition] = []
+
+
+class EventPage(Reply):
+    """``more`` says that the page was full and the history goes on."""
+
+    events: list[Event]
+    more: bool
+
+
+class EventDetail(Reply):
+    """One event with its deliveries, what caused it (nearest first) and what it caused."""
+
+    event: Event
+    targets: list[str]
+    deliveries: list[Delivery]
+    causes: list[Event] = []
+    effects: list[Event] = []
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that was given up. ``error`` is the last of ``errors``."""
+
+    id: int
+    event_type: str
+    target: str
+    attempts: int
+    error: str
+    dead_at: str
+    priority: Priority
+    payload: dict[str, Any]
+    errors: list[dict[str, str]] = []
+
+
+class DeadLetterPage(Reply):
+    dead_letters: list[DeadLetter]
+    more: bool
+
+
+class Route(Reply):
+    """``rules`` are the patterns that matched, as they stand in the file."""
+
+    event_type: str
+    priority: Priority
+    targets: list[str]
+    rules: list[str]
+    ttl: float | None = None
+
+
+class Alerts(Reply):
+    alerts: list[Alert]
+
+
+class AnalyticsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One event type or command. Durations are milliseconds, ``None`` if none were reported."""
+
+    name: str
+    count: int
+    failures: int
+    success_rate: float
+    mean_ms: float | None
+    max_ms: float | None
+    last_at: str
+
+
+class Analytics(Reply):
+    by_type: list[AnalyticsRow]
+    by_command: list[AnalyticsRow]
+
+
+AnyReply = (
+    Done
+    | Pong
+    | Published
+    | PublishedLines
+    | Subscription
+    | Subscriptions
+    | Stats
+    | StateReport
+    | EventPage
+    | EventDetail
+    | DeadLetterPage
+    | Route
+    | Alerts
+    | Analytics
+    | Snapshot
+)
+
+REPLY_OF: dict[type[Message], type[Any]] = {
+    Publish: Published,
+    PublishText: Published,
+    PublishLines: PublishedLines,
+    PublishHook: Published,
+    Subscribe: Subscription,
+    Unsubscribe: Done,
+    RetryDeadLetters: Done,
+    DropDeadLetters: Done,
+    AcknowledgeAlerts: Done,
+    ReloadRules: Done,
+    Ping: Pong,
+    GetSnapshot: Snapshot,
+    GetStats: Stats,
+    GetState: StateReport,
+    QueryEvents: EventPage,
+    GetEvent: EventDetail,
+    QueryDeadLetters: DeadLetterPage,
+    ResolveRoute: Route,
+    QuerySubscriptions: Subscriptions,
+    QueryAlerts: Alerts,
+    GetAnalytics: Analytics,
+}

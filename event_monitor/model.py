@@ -1,0 +1,262 @@
+"""Plain data that every part shares: events, deliveries and the snapshot that a screen shows.
+
+Nothing here does anything. All structs are immutable, so they may cross threads and processes.
+Times are ISO 8601 in UTC with microseconds and ``Z``; durations are seconds unless a name says
+otherwise.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+
+class Priority(str, enum.Enum):
+    """How urgent an event is; ``rank`` 0 is served first."""
+
+    rank: int
+
+    CRITICAL = ("CRITICAL", 0)
+    HIGH = ("HIGH", 1)
+    NORMAL = ("NORMAL", 2)
+    LOW = ("LOW", 3)
+
+    def __new__(cls, word: str, rank: int) -> Priority:
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.rank = rank
+        return member
+
+    __str__ = str.__str__
+
+
+PRIORITIES = tuple(Priority)
+
+
+class Status(str, enum.Enum):
+    """What became of an event: the sum over its deliveries."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    EXPIRED = "expired"
+    SAMPLED = "sampled"
+
+    __str__ = str.__str__
+
+
+class DeliveryState(str, enum.Enum):
+    """Where one event stands with one target."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    PARKED = "parked"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    EXPIRED = "expired"
+    DROPPED = "dropped"
+
+    __str__ = str.__str__
+
+
+class SystemState(str, enum.Enum):
+    """The six states of the whole system."""
+
+    INITIALIZING = "INITIALIZING"
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    RECOVERING = "RECOVERING"
+    FAILED = "FAILED"
+    MAINTENANCE = "MAINTENANCE"
+
+    __str__ = str.__str__
+
+
+class Severity(str, enum.Enum):
+    """How loud an alert is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    __str__ = str.__str__
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted event, as it is stored, delivered and shown.
+
+    ``id`` rises with every accepted event of a home and is never used twice. ``depth`` is the
+    length of the causation chain that led here, 0 for an event that nothing caused.
+    """
+
+    id: int
+    timestamp: str
+    event_type: str
+    payload: dict[str, Any]
+    priority: Priority = Priority.NORMAL
+    status: Status = Status.PENDING
+    retry_count: int = 0
+    source: str | None = None
+    key: str | None = None
+    expires_at: str | None = None
+    schema_version: int = 1
+    correlation_id: str | None = None
+    causation_id: int | None = None
+    replay_of: int | None = None
+    traceparent: str | None = None
+    depth: int = 0
+
+
+class DeliveryError(msgspec.Struct, frozen=True):
+    """One failed attempt."""
+
+    at: str
+    error: str
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One event on its way to one target. ``id`` is stable over retries and restarts."""
+
+    event_id: int
+    target: str
+    state: DeliveryState
+    attempts: int = 0
+    next_attempt_at: str | None = None
+    errors: tuple[DeliveryError, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.event_id}:{self.target}"
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Publish to handler, in milliseconds; ``None`` while nothing was measured."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class RateView(msgspec.Struct, frozen=True, kw_only=True):
+    """Traffic of the last two minutes. ``series`` holds one count a second, the newest last."""
+
+    per_second: float = 0.0
+    peak: int = 0
+    series: tuple[int, ...] = ()
+    latency_ms: Latency = Latency()
+
+
+class QueueView(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits. ``depth`` is all of it, in memory and on disk; ``by_priority`` runs
+    CRITICAL, HIGH, NORMAL, LOW; ``oldest_age`` is in seconds."""
+
+    depth: int = 0
+    limit: int = 0
+    in_memory: int = 0
+    on_disk: int = 0
+    by_priority: tuple[int, int, int, int] = (0, 0, 0, 0)
+    oldest_age: float | None = None
+    parked: int = 0
+    retrying: int = 0
+    dead: int = 0
+    sampled: int = 0
+
+
+class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
+    """One protected service as the services table shows it. ``health`` is startup,
+    readiness, liveness, each ``pass``, ``fail`` or ``unknown``."""
+
+    name: str
+    kind: str
+    breaker: str
+    forced: str | None = None
+    failure_count: int = 0
+    failure_threshold: int = 5
+    calls_per_second: float = 0.0
+    p95_ms: float | None = None
+    busy: int = 0
+    max_concurrent: int = 10
+    health: tuple[str, str, str] = ("unknown", "unknown", "unknown")
+    fallback: str | None = None
+    retry_after: float | None = None
+    next_probe_in: float | None = None
+    note: str = ""
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of the system state."""
+
+    from_state: SystemState
+    to_state: SystemState
+    at: str
+    reason: str
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a person should know, kept until it is acknowledged. ``count`` says how often
+    the same thing happened since ``at``."""
+
+    id: int
+    at: str
+    severity: Severity
+    title: str
+    detail: str = ""
+    event_id: int | None = None
+    count: int = 1
+    last_at: str = ""
+    acknowledged: bool = False
+
+
+class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the live feed. ``outcomes`` pairs each target with the state of its delivery."""
+
+    id: int
+    timestamp: str
+    priority: Priority
+    event_type: str
+    summary: str
+    status: Status
+    outcomes: tuple[tuple[str, DeliveryState], ...] = ()
+    attempts: int = 0
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts since the store was made, except ``published`` and ``delivered`` of this run."""
+
+    published: int = 0
+    delivered: int = 0
+    pending: int = 0
+    dead: int = 0
+    parked: int = 0
+    expired: int = 0
+    sampled: int = 0
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the dashboard shows, taken once a second. ``feed`` is ``None`` when nothing in it
+    changed since the ``feed_revision`` that the asker named."""
+
+    at: str
+    home: str
+    version: str
+    uptime: float
+    pid: int
+    state: SystemState
+    state_since: str
+    state_reason: str
+    transitions: tuple[Transition, ...] = ()
+    rate: RateView = RateView()
+    queue: QueueView = QueueView()
+    totals: Totals = Totals()
+    services: tuple[ServiceView, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    unacknowledged: int = 0
+    feed: tuple[FeedItem, ...] | None = None
+    feed_revision: int = 0
+    views: int = 1
+    durability: str = "full"
+    demo: bool = False
+    rss_bytes: int = 0
