@@ -1,0 +1,125 @@
+"""Typed settings: what ``event-monitor.yaml`` may say, and the checked values that the parts get."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from event_monitor.model import Priority
+
+Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Limit = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all sections: an unknown key is a mistake, not a wish."""
+
+
+class BusSettings(Section):
+    """Limits on events, and the priority of types whose publisher names none."""
+
+    max_payload_bytes: Annotated[int, Meta(ge=1_024, le=1_000_000)] = 262_144
+    max_payload_depth: Annotated[int, Meta(ge=1, le=500)] = 64
+    max_causation_depth: Count = 32
+    priorities: dict[str, Priority] = {}
+
+
+class QueueSettings(Section):
+    """``max_in_memory`` and ``max_in_memory_bytes`` bound the window that memory holds on the
+    disk queue; ``max_backlog`` is the number of undelivered events past which publish is refused,
+    save for ``reserve`` places kept for CRITICAL events and the bus's own."""
+
+    max_in_memory: Annotated[int, Meta(ge=16, le=1_000_000)] = 10_000
+    max_in_memory_bytes: Annotated[int, Meta(ge=1_048_576)] = 33_554_432
+    max_backlog: Count = 1_000_000
+    reserve: Limit = 1_000
+
+
+class StoreSettings(Section):
+    """``full`` syncs each commit to disk; ``normal`` survives a killed process, not a power cut."""
+
+    durability: Literal["full", "normal"] = "full"
+    retention_days: Annotated[float, Meta(gt=0, le=36_500)] = 30
+
+
+class RetrySettings(Section):
+    strategy: Literal["exponential", "linear", "fibonacci", "fixed"] = "exponential"
+    max_retries: Annotated[int, Meta(ge=0, le=1_000)] = 5
+    max_delay: Seconds = 300
+    jitter: Annotated[float, Meta(ge=0, le=1)] = 0.25
+
+
+class TargetSettings(Section):
+    """How one target is served. ``timeout`` is a tier's name or seconds."""
+
+    concurrency: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    timeout: Seconds | str = "normal_operations"
+    retry: RetrySettings = RetrySettings()
+
+
+class LogTargetSettings(Section):
+    """``max_bytes`` is the size at which ``events.jsonl`` is rotated, ``keep`` how many old files stay."""
+
+    max_bytes: Annotated[int, Meta(ge=4_096)] = 10_485_760
+    keep: Annotated[int, Meta(ge=0, le=1_000)] = 5
+
+
+class NotificationSettings(Section):
+    """``auto`` takes tmux inside tmux, else the desktop's notifier, else a toast."""
+
+    via: Literal["auto", "tmux", "desktop", "toast"] = "auto"
+
+
+class SocketSettings(Section):
+    """Limits of the control socket. Sizes are bytes."""
+
+    max_connections: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    max_frame_bytes: Annotated[int, Meta(ge=4_096, le=67_108_864)] = 1_048_576
+    half_frame_timeout: Seconds = 5
+    max_unread_bytes: Annotated[int, Meta(ge=4_096)] = 1_048_576
+
+
+class DashboardSettings(Section):
+    """``refresh`` is seconds between two pictures; ``keys`` remaps actions by their id."""
+
+    refresh: Annotated[float, Meta(ge=0.2, le=60)] = 1.0
+    theme: str = "event-monitor-dark"
+    bell: bool = True
+    toast: bool = True
+    banner: bool = True
+    mouse: bool = True
+    reduced_motion: bool = False
+    feed_lines: Annotated[int, Meta(ge=10, le=5_000)] = 200
+    keys: dict[str, str] = {}
+
+
+class Settings(Section):
+    """All settings of one home. ``timeouts`` are the tiers, in seconds."""
+
+    bus: BusSettings = BusSettings()
+    queue: QueueSettings = QueueSettings()
+    store: StoreSettings = StoreSettings()
+    timeouts: dict[str, Seconds] = {
+        "critical_path": 5.0,
+        "normal_operations": 30.0,
+        "batch_processing": 300.0,
+        "research_tasks": 1_800.0,
+    }
+    target_defaults: TargetSettings = TargetSettings()
+    targets: dict[str, TargetSettings] = {}
+    log: LogTargetSettings = LogTargetSettings()
+    notification: NotificationSettings = NotificationSettings()
+    mask: tuple[str, ...] = ("password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "credential", "private_key")
+    socket: SocketSettings = SocketSettings()
+    dashboard: DashboardSettings = DashboardSettings()
+
+    def target(self, name: str) -> TargetSettings:
+        """The settings of one target: its own, else the defaults."""
+        return self.targets.get(name, self.target_defaults)
+
+    def timeout_of(self, target: TargetSettings) -> float:
+        """A target's timeout in seconds, its tier's name resolved."""
+        return self.timeouts[target.timeout] if isinstance(target.timeout, str) else target.timeout
