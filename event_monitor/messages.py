@@ -57,6 +57,7 @@ class PublishText(Message, tag="publish_text"):
     key: str | None = None
     ttl: str | None = None
     source: str | None = None
+    causation_id: str | None = None
 
 
 class PublishLines(Message, tag="publish_lines"):
@@ -71,6 +72,7 @@ class PublishHook(Message, tag="publish_hook"):
     """Accept an assistant's hook input as it came on stdin. Answers ``Published``."""
 
     text: str
+    key: str | None = None
 
 
 class Subscribe(Message, tag="subscribe"):
@@ -314,6 +316,7 @@ class Stats(Reply):
     sampled: int
     latency_ms: Latency
     breakers: dict[str, str]
+    dead_letters: int = 0
     retrying: int = 0
     in_memory: int = 0
     rss_bytes: int = 0
@@ -331,10 +334,11 @@ class StateReport(Reply):
 
 
 class EventPage(Reply):
-    """``more`` says that the page was full and the history goes on."""
+    """``cursor`` is the id to go on from (as ``before_id``, or ``after_id`` when reading upwards);
+    ``None`` at the end. A page may hold fewer events than asked for although there are more."""
 
     events: list[Event]
-    more: bool
+    cursor: int | None = None
 
 
 class EventDetail(Reply):

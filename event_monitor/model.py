@@ -224,7 +224,8 @@ class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since the store was made, except ``published`` and ``delivered`` of this run."""
+    """Counts of events since the store was made. ``pending`` are accepted and not concluded, those
+    with ``parked`` deliveries among them."""
 
     published: int = 0
     delivered: int = 0

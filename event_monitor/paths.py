@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-# sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
-MAX_SOCKET_PATH = 103
+# sockaddr_un.sun_path holds 104 bytes on macOS and 108 on Linux; some are left for a temporary name.
+MAX_SOCKET_PATH = 100
 
 
 class HomePaths:

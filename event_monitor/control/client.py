@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Protocol
 
-from event_monitor.messages import Message
+import msgspec
+
+from event_monitor.errors import NoBus, error_from_code
+from event_monitor.messages import REPLY_OF, Message
+
+_MAX_REPLY = 64 * 1024 * 1024
+_ADVICE = "start event-monitor, or check EVENT_MONITOR_HOME"
 
 
 class Client(Protocol):
@@ -19,3 +26,62 @@ class Client(Protocol):
 
     async def close(self) -> None:
         """Let go of the connection. Safe to call twice."""
+
+
+class SocketClient:
+    """The client for a runtime in another process. Connects when asked and again after a loss."""
+
+    def __init__(self, path: str, *, timeout: float = 10.0) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._turn = asyncio.Lock()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def request(self, message: Message) -> Any:
+        """See ``Client.request``. Raises ``NoBus`` also when no answer comes in time."""
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    line = await self._exchange(msgspec.json.encode(message) + b"\n")
+            except (OSError, ValueError, TimeoutError) as error:
+                self._hang_up()
+                raise NoBus(f"no answer on {self._path}: {error or 'timed out'}", _ADVICE) from error
+            except BaseException:
+                self._hang_up()
+                raise
+        envelope = msgspec.json.decode(line, type=_Envelope)
+        if envelope.error is not None:
+            raise error_from_code(envelope.error.code, envelope.error.message, envelope.error.advice)
+        return msgspec.json.decode(envelope.result, type=REPLY_OF[type(message)])
+
+    async def _exchange(self, request: bytes) -> bytes:
+        if self._streams is None:
+            self._streams = await asyncio.open_unix_connection(self._path, limit=_MAX_REPLY)
+        reader, writer = self._streams
+        writer.write(request)
+        await writer.drain()
+        line = await reader.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionResetError("the connection was closed")
+        return line
+
+    def _hang_up(self) -> None:
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+            self._streams = None
+
+    async def close(self) -> None:
+        """See ``Client.close``."""
+        self._hang_up()
+
+
+class _Failure(msgspec.Struct):
+    code: str
+    message: str
+    advice: str = ""
+
+
+class _Envelope(msgspec.Struct):
+    ok: bool
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: _Failure | None = None

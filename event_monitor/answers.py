@@ -1,0 +1,368 @@
+"""What each command and query answers: the one table behind ``Runtime.handle``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from event_monitor import messages as m
+from event_monitor.bus import history
+from event_monitor.bus.event_bus import EventBus, Receipt
+from event_monitor.bus.rules import compile_filter
+from event_monitor.bus.streams import EventStream
+from event_monitor.bus.topics import TopicPattern
+from event_monitor.clock import parse_time
+from event_monitor.control.hooks import translate
+from event_monitor.errors import EventMonitorError, InvalidEvent, InvalidRequest, NotFound, StoreUnavailable
+from event_monitor.model import Delivery, DeliveryState, Event, Priority, Snapshot, Status
+from event_monitor.subscriptions import Subscriptions
+from event_monitor.system.alerts import AlertBook
+from event_monitor.system.state_machine import StateMachine
+from event_monitor.targets.analytics import AnalyticsTarget
+from event_monitor.validation import check_event_type, parse_payload
+
+_MAX_LIMIT = 1_000
+_decode_publish = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Overview(Protocol):
+    """Who takes the dashboard's picture."""
+
+    def snapshot(self, feed_revision: int) -> Snapshot: ...
+
+    def stats(self) -> m.Stats: ...
+
+    def pong(self) -> m.Pong: ...
+
+
+class Answers:
+    """Answers messages with the parts that it is given."""
+
+    def __init__(
+        self,
+        bus: EventBus,
+        *,
+        alerts: AlertBook,
+        machine: StateMachine,
+        subscriptions: Subscriptions,
+        analytics: AnalyticsTarget,
+        overview: Overview,
+        reload_rules: Callable[[], Awaitable[str]],
+    ) -> None:
+        self._bus = bus
+        self._alerts = alerts
+        self._machine = machine
+        self._subscriptions = subscriptions
+        self._analytics = analytics
+        self._overview = overview
+        self._reload_rules = reload_rules
+        self._handlers: dict[type[m.Message], Callable[[Any], Awaitable[Any]]] = {
+            m.Publish: self._publish,
+            m.PublishText: self._publish_text,
+            m.PublishLines: self._publish_lines,
+            m.PublishHook: self._publish_hook,
+            m.Subscribe: self._subscribe,
+            m.Unsubscribe: self._unsubscribe,
+            m.RetryDeadLetters: self._retry_dead_letters,
+            m.DropDeadLetters: self._drop_dead_letters,
+            m.AcknowledgeAlerts: self._acknowledge,
+            m.ReloadRules: self._reload,
+            m.Ping: self._ping,
+            m.GetSnapshot: self._snapshot,
+            m.GetStats: self._stats,
+            m.GetState: self._state,
+            m.QueryEvents: self._events,
+            m.GetEvent: self._event,
+            m.QueryDeadLetters: self._dead_letters,
+            m.ResolveRoute: self._route,
+            m.QuerySubscriptions: self._list_subscriptions,
+            m.QueryAlerts: self._list_alerts,
+            m.GetAnalytics: self._report,
+        }
+
+    async def answer(self, message: m.Message) -> Any:
+        """The reply to ``message``, or an ``EventStream``. Raises ``EventMonitorError``."""
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            raise InvalidRequest(f"{type(message).__name__} is not a command or query")
+        return await handler(message)
+
+    async def _catch_up(self) -> None:
+        """Let a query see what was handed in before it; while the disk refuses, what is there."""
+        with contextlib.suppress(StoreUnavailable):
+            await self._bus.store.flush()
+
+    # --- commands ---------------------------------------------------------------------------
+
+    async def publish(self, message: m.Publish) -> Receipt:
+        """Publish what a message says."""
+        return await self._bus.publish(
+            message.event_type,
+            message.payload,
+            priority=message.priority,
+            key=message.key,
+            ttl=message.ttl,
+            source=message.source,
+            correlation_id=message.correlation_id,
+            causation_id=message.causation_id,
+            schema_version=message.schema_version,
+            traceparent=message.traceparent,
+        )
+
+    async def _publish(self, message: m.Publish) -> m.Published:
+        return _published(await self.publish(message))
+
+    async def _publish_text(self, message: m.PublishText) -> m.Published:
+        limits = self._bus.settings.bus
+        return await self._publish(
+            m.Publish(
+                event_type=message.event_type,
+                payload=parse_payload(message.payload, limits.max_payload_bytes, limits.max_payload_depth),
+                priority=parse_priority(message.priority),
+                key=message.key,
+                ttl=_parse_number("ttl", message.ttl),
+                source=message.source,
+                causation_id=_parse_id("causation_id", message.causation_id),
+            )
+        )
+
+    async def _publish_lines(self, message: m.PublishLines) -> m.PublishedLines:
+        errors: list[m.LineError] = []
+        waiting = []
+        for number, line in enumerate(message.lines):
+            try:
+                publish = parse_line(line, message.source)
+                waiting.append(
+                    (
+                        number,
+                        *self._bus.submit(
+                            publish.event_type,
+                            publish.payload,
+                            priority=publish.priority,
+                            key=publish.key,
+                            ttl=publish.ttl,
+                            source=publish.source,
+                            correlation_id=publish.correlation_id,
+                            schema_version=publish.schema_version,
+                            traceparent=publish.traceparent,
+                        ),
+                    )
+                )
+            except EventMonitorError as error:
+                errors.append(m.LineError(number, error.code, str(error)))
+        ids: list[int] = []
+        duplicates = 0
+        for number, future, receipt in waiting:
+            try:
+                known = await future
+            except EventMonitorError as error:
+                errors.append(m.LineError(number, error.code, str(error)))
+                continue
+            ids.append(known)
+            duplicates += known != receipt.id
+        return m.PublishedLines(
+            accepted=len(ids) - duplicates,
+            duplicates=duplicates,
+            first_id=min(ids, default=None),
+            last_id=max(ids, default=None),
+            errors=sorted(errors, key=lambda error: error.line),
+        )
+
+    async def _publish_hook(self, message: m.PublishHook) -> m.Published:
+        return await self._publish(translate(message.text, self._bus.settings.bus.max_payload_bytes))
+
+    async def _subscribe(self, message: m.Subscribe) -> m.Subscription | EventStream:
+        if message.handler != "-":
+            return m.Subscription(subscription=await self._subscriptions.add(message))
+        return self._bus.stream(message.pattern, compile_filter(message.filter) if message.filter else None)
+
+    async def _unsubscribe(self, message: m.Unsubscribe) -> m.Done:
+        await self._subscriptions.remove(message.name)
+        return m.Done(count=1, message=f"subscription {message.name} removed")
+
+    async def _retry_dead_letters(self, message: m.RetryDeadLetters) -> m.Done:
+        count = await self._bus.dead_letter_queue.retry(**_chosen(message))
+        return m.Done(count=count, message=f"{count} dead letters queued again")
+
+    async def _drop_dead_letters(self, message: m.DropDeadLetters) -> m.Done:
+        count = await self._bus.dead_letter_queue.drop(**_chosen(message))
+        return m.Done(count=count, message=f"{count} dead letters dropped")
+
+    async def _acknowledge(self, message: m.AcknowledgeAlerts) -> m.Done:
+        count = self._alerts.acknowledge(message.alert_id)
+        if message.alert_id is not None and not count:
+            raise NotFound(f"no open alert has the number {message.alert_id}", "list them: event-cli alerts")
+        return m.Done(count=count, message=f"{count} alerts acknowledged")
+
+    async def _reload(self, message: m.ReloadRules) -> m.Done:
+        return m.Done(count=1, message=await self._reload_rules())
+
+    # --- queries ----------------------------------------------------------------------------
+
+    async def _ping(self, message: m.Ping) -> m.Pong:
+        return self._overview.pong()
+
+    async def _snapshot(self, message: m.GetSnapshot) -> Snapshot:
+        return self._overview.snapshot(message.feed_revision)
+
+    async def _stats(self, message: m.GetStats) -> m.Stats:
+        return self._overview.stats()
+
+    async def _state(self, message: m.GetState) -> m.StateReport:
+        machine = self._machine
+        return m.StateReport(
+            state=machine.state,
+            since=machine.since,
+            reason=machine.reason,
+            history=list(machine.history) if message.history else [],
+        )
+
+    async def _events(self, message: m.QueryEvents) -> m.EventPage:
+        now = self._bus.clock.wall()
+        wanted = history.EventFilter(
+            pattern=TopicPattern(message.type) if message.type else None,
+            status=message.status,
+            since=parse_time(message.since, now) if message.since else None,
+            until=parse_time(message.until, now) if message.until else None,
+            matches=compile_filter(message.filter) if message.filter else None,
+        )
+        await self._catch_up()
+        events, cursor = await self._bus.store.read(
+            lambda connection: history.read_events(
+                connection,
+                wanted,
+                newest_first=message.newest_first,
+                after_id=message.after_id,
+                before_id=message.before_id,
+                limit=_limit(message.limit),
+            )
+        )
+        return m.EventPage(events=events, cursor=cursor)
+
+    async def _event(self, message: m.GetEvent) -> m.EventDetail:
+        await self._catch_up()
+        found = await self._bus.store.read(lambda connection: history.read_event(connection, message.event_id))
+        if found is None:
+            raise NotFound(f"no event has the number {message.event_id}", "it may have passed the retention")
+        event, targets, deliveries = found
+        causes, effects = await self._bus.store.read(
+            lambda connection: (
+                history.read_causes(connection, event),
+                history.read_effects(connection, event.id),
+            )
+        )
+        return m.EventDetail(
+            event=event,
+            targets=list(targets),
+            deliveries=_all_deliveries(event, targets, deliveries),
+            causes=causes,
+            effects=effects,
+        )
+
+    async def _dead_letters(self, message: m.QueryDeadLetters) -> m.DeadLetterPage:
+        await self._catch_up()
+        letters, more = await self._bus.dead_letter_queue.page(
+            pattern=TopicPattern(message.event_type) if message.event_type else None,
+            target=message.target,
+            event_id=message.event_id,
+            after=message.after,
+            limit=_limit(message.limit),
+        )
+        return m.DeadLetterPage(dead_letters=letters, more=more)
+
+    async def _route(self, message: m.ResolveRoute) -> m.Route:
+        check_event_type(message.event_type)
+        return self._bus.resolve(message.event_type, message.payload)
+
+    async def _list_subscriptions(self, message: m.QuerySubscriptions) -> m.Subscriptions:
+        return m.Subscriptions(subscriptions=self._subscriptions.all())
+
+    async def _list_alerts(self, message: m.QueryAlerts) -> m.Alerts:
+        return m.Alerts(alerts=list(self._alerts.newest(_limit(message.limit))))
+
+    async def _report(self, message: m.GetAnalytics) -> m.Analytics:
+        since = parse_time(message.since, self._bus.clock.wall()) if message.since else None
+        return await self._analytics.report(since)
+
+
+def parse_line(line: str, source: str | None = None) -> m.Publish:
+    """An event as one JSON object of a batch. Raises ``InvalidEvent``."""
+    try:
+        fields = _decode_publish(line)
+        publish = msgspec.convert({"source": source, **fields}, m.Publish)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidEvent(
+            f"not an event: {error}", 'write {"event_type": "a.b", "payload": {…}} with the options of publish'
+        ) from None
+    return publish
+
+
+def parse_priority(text: str | None) -> Priority | None:
+    """A priority's name in any case. Raises ``InvalidEvent``."""
+    if text is None:
+        return None
+    try:
+        return Priority(text.upper())
+    except ValueError:
+        raise InvalidEvent(f"{text[:40]!r} is not a priority", "choose CRITICAL, HIGH, NORMAL or LOW") from None
+
+
+def _parse_number(name: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidEvent(f"{name} {text[:40]!r} is not a number", "write seconds, such as 60 or 0.5") from None
+
+
+def _parse_id(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise InvalidEvent(f"{name} {text[:40]!r} is not an event's number")
+    return int(text)
+
+
+def _published(receipt: Receipt) -> m.Published:
+    return m.Published(
+        id=receipt.id,
+        event_type=receipt.event_type,
+        priority=receipt.priority,
+        status=receipt.status,
+        targets=list(receipt.targets),
+    )
+
+
+def _chosen(message: m.RetryDeadLetters | m.DropDeadLetters) -> dict[str, Any]:
+    named = message.event_id is not None or message.target or message.event_type
+    if not named and not message.all:
+        raise InvalidRequest("no dead letter was named", "give an event's number, a target, a type, or all")
+    return {
+        "event_id": message.event_id,
+        "target": message.target,
+        "pattern": TopicPattern(message.event_type) if message.event_type else None,
+    }
+
+
+def _all_deliveries(event: Event, targets: tuple[str, ...], known: list[Delivery]) -> list[Delivery]:
+    """One delivery for each target, those that were simply done or are under way included."""
+    by_target = {delivery.target: delivery for delivery in known}
+    state = DeliveryState.QUEUED if event.status is Status.PENDING else DeliveryState.DELIVERED
+    if event.status is Status.EXPIRED and not known:
+        state = DeliveryState.EXPIRED
+    simple = [
+        Delivery(event_id=event.id, target=target, state=state, attempts=int(state is DeliveryState.DELIVERED))
+        for target in targets
+        if target not in by_target
+    ]
+    return simple + known
+
+
+def _limit(limit: int) -> int:
+    if limit < 1:
+        raise InvalidRequest(f"limit {limit} is below 1", f"choose 1 to {_MAX_LIMIT}")
+    return min(limit, _MAX_LIMIT)

@@ -1,0 +1,1 @@
+"""An event's way: publish, store, queue, routing, dispatch, then delivered, retried or dead."""

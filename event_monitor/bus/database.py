@@ -1,0 +1,86 @@
+"""SQLite through aiosqlite, with one hop to its thread for a whole unit of work.
+
+A hop costs several times what an insert costs (research: 170 us against 24 us), so work that
+belongs together travels together: ``run`` and ``transaction`` pass a function to the connection's
+thread by way of a ``sqlite3.Connection`` subclass, which is aiosqlite's documented factory hook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import aiosqlite
+
+T = TypeVar("T")
+
+_RUN = "-- run a function on this thread"
+
+
+class _Connection(sqlite3.Connection):
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        if sql is not _RUN:
+            return super().executemany(sql, parameters)
+        for work in parameters:
+            work(self)
+        return self.cursor()
+
+
+class Database:
+    """One connection and its thread. Use ``open``; ``close`` ends the thread and must be reached."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, path: Path, *, read_only: bool = False, busy_timeout: float = 5.0) -> Self:
+        """Open ``path``; ``busy_timeout`` is in seconds. A cancelled open leaks nothing."""
+        uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rwc")
+        connector = aiosqlite.connect(
+            uri, uri=True, isolation_level=None, factory=_Connection, timeout=busy_timeout
+        )
+        opening = asyncio.ensure_future(connector)
+        try:
+            connection = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_late)
+            raise
+        return cls(connection)
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``work`` on the connection's thread: one hop, whatever it does there.
+
+        A cancelled caller does not stop the work.
+        """
+        box: list[T] = []
+        await self._connection.executemany(_RUN, [lambda connection: box.append(work(connection))])  # type: ignore[list-item]
+        return box[0]
+
+    async def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """``run`` inside one transaction: all of it is committed, or nothing."""
+        return await self.run(lambda connection: in_transaction(connection, work))
+
+    async def close(self) -> None:
+        """Finish what was queued, close the file and end the thread. Safe to call twice."""
+        await self._connection.close()
+
+
+def in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Run ``work`` between BEGIN IMMEDIATE and COMMIT; roll back if it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _close_late(opening: asyncio.Future[aiosqlite.Connection]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().stop()

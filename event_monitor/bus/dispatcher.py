@@ -1,0 +1,490 @@
+"""From a committed event to settled deliveries: one lane a target, retries, dead letters.
+
+What memory owes of an event is its ``InFlight`` record. A delivery that is not simply done
+(to be retried, spilled, dead) is written to the ``deliveries`` table and forgotten here; when its
+time comes it is queued there and read back as a record of its own. So memory stays bounded, and a
+restart finds everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from event_monitor.bus.history import QueuedEvent, StoredDelivery, next_stored, queue_state, stored_counts
+from event_monitor.bus.inflight import InFlight, Pending
+from event_monitor.bus.lane import Handle, Lane
+from event_monitor.bus.ledger import DeliveryRow, Ledger
+from event_monitor.bus.meters import LatencyMeter
+from event_monitor.bus.store import EventStore
+from event_monitor.bus.window import Window
+from event_monitor.clock import Clock, Stamper, from_iso, to_iso
+from event_monitor.errors import StoreUnavailable
+from event_monitor.model import PRIORITIES, DeliveryError, DeliveryState
+from event_monitor.resilience.retry import PermanentError, RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+KEEP_WHEN_SPILLING = 256
+SPILL_AT_ONCE = 1_000
+REFILL = 256
+STORE_RETRY = 1.0
+_MAX_ERROR = 2_000
+
+
+class Dispatcher:
+    """Delivers every event to each of its targets at least once, or writes a dead letter.
+
+    ``on_dead`` hears of each delivery that was given up, ``on_settled`` of each record whose
+    outcomes changed.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        clock: Clock,
+        *,
+        max_in_memory: int = 10_000,
+        max_in_memory_bytes: int = 33_554_432,
+        max_causation_depth: int = 32,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.latency = LatencyMeter(clock.monotonic)
+        self.lanes: dict[str, Lane] = {}
+        self.counts: Counter[DeliveryState] = Counter()
+        self.on_dead: Callable[[InFlight, str, str], None] = lambda record, target, error: None
+        self.on_settled: Callable[[InFlight], None] = lambda record: None
+        self.window = Window(
+            store,
+            max_events=max_in_memory,
+            max_bytes=max_in_memory_bytes,
+            dispatch=self._dispatch,
+            revive=self._revive,
+            relieve=self._relieve,
+        )
+        self._max_depth = max_causation_depth
+        self._policies: dict[str, RetryPolicy] = {}
+        self._random = rng or random.Random()
+        self._stamp = Stamper()
+        self._orphans: Counter[tuple[str, int]] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refilling: set[str] = set()
+        self._retry_timer: asyncio.TimerHandle | None = None
+        self._retry_due = float("inf")
+        self._held = False
+        self._stopping = False
+
+    # --- lanes ------------------------------------------------------------------------------
+
+    def add_lane(
+        self,
+        name: str,
+        handle: Handle,
+        *,
+        timeout: float,
+        concurrency: int = 1,
+        batch_size: int = 1,
+        policy: RetryPolicy | None = None,
+    ) -> Lane:
+        """Serve the target ``name``: from now on what is routed to it is given to ``handle``."""
+        lane = Lane(
+            name,
+            handle,
+            clock=self.clock,
+            settle=self._settle,
+            expire=self._expire,
+            ready=self._refill,
+            gate=self._open,
+            timeout=timeout,
+            concurrency=concurrency,
+            batch_size=batch_size,
+        )
+        self.lanes[name] = lane
+        self._policies[name] = policy or RetryPolicy()
+        for rank in range(len(PRIORITIES)):
+            lane.stored[rank] = self._orphans.pop((name, rank), 0)
+        lane.start()
+        if any(lane.stored):
+            self._refill(lane)
+        return lane
+
+    async def remove_lane(self, name: str) -> None:
+        """Stop serving a target; what still waits for it becomes dead letters."""
+        lane = self.lanes.pop(name, None)
+        if lane is None:
+            return
+        await lane.drain(self.clock.monotonic())
+        for queue in lane.queues:
+            while queue:
+                delivery = queue.popleft()
+                self._die(delivery, f"target {name} was removed", lane)
+        await self.store.write(lambda ledger: ledger.bury_target(name, self._now()))
+
+    def _open(self, rank: int) -> bool:
+        return not self._held or rank == 0
+
+    def hold(self, held: bool) -> None:
+        """Pause dispatch of all but CRITICAL events, or go on."""
+        self._held = held
+        for lane in self.lanes.values():
+            for _ in range(lane.concurrency):
+                lane.wake()
+
+    # --- start and stop ---------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take up what a former run left and begin to dispatch."""
+        queued, counted = await self.store.read(lambda c: (queue_state(c), stored_counts(c)))
+        for state, target, rank, count in counted:
+            self.counts[DeliveryState(state)] += count
+            if state != DeliveryState.QUEUED.value:
+                continue
+            lane = self.lanes.get(target)
+            if lane is None:
+                self._orphans[(target, rank)] += count
+            else:
+                lane.stored[rank] += count
+                self._refill(lane)
+        self.window.restore(queued)
+        self._spawn(self.window.run(), "window")
+        longest = max((policy.max_delay for policy in self._policies.values()), default=300.0)
+        horizon = to_iso(self.clock.steady() + longest)
+        await self.store.write(lambda ledger: ledger.clamp_retries(horizon))
+        self._spawn(self._promote(), "retries")
+
+    async def stop(self, grace: float) -> None:
+        """Let running handlers finish for at most ``grace`` seconds; settle what they did."""
+        self._stopping = True
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        deadline = self.clock.monotonic() + grace
+        await asyncio.gather(*(lane.drain(deadline) for lane in self.lanes.values()))
+
+    def _spawn(self, work: object, name: str) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work, name=f"dispatch-{name}")  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s failed", task.get_name(), exc_info=error)
+
+    # --- on the way out ---------------------------------------------------------------------
+
+    def _dispatch(self, record: InFlight) -> None:
+        if not record.targets:
+            self.store.delivered(record.event.id)
+            self.window.release(record)
+            return
+        if record.event.depth > self._max_depth:
+            chain = f"loop: the causation chain is {record.event.depth} events long"
+            for place in range(len(record.targets)):
+                if record.outcomes[place] is DeliveryState.QUEUED:
+                    self._die(Pending(record, place), chain, None)
+            return
+        for place, target in enumerate(record.targets):
+            if record.outcomes[place] is not DeliveryState.QUEUED:
+                continue
+            lane = self.lanes.get(target)
+            delivery = Pending(record, place)
+            if lane is None:
+                self._die(delivery, f"no target is named {target}", None)
+            elif lane.overflowing[record.rank]:
+                self._store_delivery(delivery, lane)
+            else:
+                lane.push(delivery)
+
+    def _revive(self, queued: QueuedEvent) -> InFlight | None:
+        """The record of an event that was paged in; ``None`` if its time has passed already."""
+        event = queued.event
+        now = self.clock.monotonic()
+        deadline = None
+        if event.expires_at is not None:
+            left = from_iso(event.expires_at) - self.clock.steady()
+            if left <= 0 and not queued.stored:
+                self.store.change(lambda ledger: ledger.hand_over_expired(event.id))
+                return None
+            deadline = now + left
+        age = max(0.0, self.clock.wall() - from_iso(event.timestamp))
+        record = InFlight(
+            event, queued.targets, size=queued.size, accepted_at=now - age, deadline=deadline
+        )
+        for target, state in queued.stored:
+            if target in record.targets:
+                record.outcomes[record.targets.index(target)] = state
+                record.unusual = True
+                record.outstanding -= 1
+        if record.outstanding <= 0:
+            self.store.change(lambda ledger: ledger.hand_over(event.id))
+            return None
+        return record
+
+    def _relieve(self) -> bool:
+        """Write down part of what waits for the slowest target, if another one is idle for it."""
+        lanes = self.lanes.values()
+        slowest = max(lanes, key=lambda lane: lane.waiting, default=None)
+        if slowest is None or slowest.waiting <= KEEP_WHEN_SPILLING:
+            return False
+        if not any(lane.idle for lane in lanes):
+            return False
+        for delivery in slowest.spill(KEEP_WHEN_SPILLING, SPILL_AT_ONCE):
+            self._store_delivery(delivery, slowest)
+        return True
+
+    def _store_delivery(self, delivery: Pending, lane: Lane) -> None:
+        """Let a delivery wait on disk."""
+        record = delivery.record
+        lane.stored[record.rank] += 1
+        self._put(delivery, DeliveryState.QUEUED)
+        self._owe_less(record)
+
+    # --- outcomes ---------------------------------------------------------------------------
+
+    def _settle(
+        self, lane: Lane, batch: Sequence[Pending], started: float, error: BaseException | None
+    ) -> None:
+        if error is None:
+            for delivery in batch:
+                record = delivery.record
+                lane.handled += 1
+                if not delivery.attempts:
+                    self.latency.add(started - record.accepted_at)
+                record.outcomes[delivery.place] = DeliveryState.DELIVERED
+                if record.stored:
+                    self._settle_stored(delivery, DeliveryState.DELIVERED)
+                    self._unload(lane, record)
+                self._owe_less(record)
+        else:
+            for delivery in batch:
+                lane.failed += 1
+                self._fail(lane, delivery, error)
+        if self.window.behind and lane.idle:
+            self.window.nudge()
+
+    def _settle_stored(self, delivery: Pending, state: DeliveryState) -> None:
+        """A delivery that had a row is done: keep the row only if there were errors to remember."""
+        event_id, target = delivery.record.event.id, delivery.target
+        self.counts[DeliveryState.QUEUED] -= 1
+        if delivery.errors:
+            row = self._row(delivery, state)
+
+            def change(ledger: Ledger) -> None:
+                ledger.put_delivery(row)
+                ledger.conclude(event_id)
+        else:
+
+            def change(ledger: Ledger) -> None:
+                ledger.drop_delivery(event_id, target)
+                ledger.conclude(event_id)
+
+        self.store.change(change)
+
+    def _fail(self, lane: Lane, delivery: Pending, error: BaseException) -> None:
+        record = delivery.record
+        text = f"{type(error).__name__}: {error}"[:_MAX_ERROR]
+        delivery.errors = (*delivery.errors, DeliveryError(self._now(), text))
+        retry = delivery.attempts
+        delivery.attempts += 1
+        policy = self._policies[lane.name]
+        if isinstance(error, PermanentError) or retry >= policy.max_retries:
+            self._die(delivery, None, lane)
+            return
+        delay = policy.delay(retry, self._random)
+        wished = getattr(error, "retry_after", None)
+        if isinstance(wished, int | float) and wished > delay:
+            delay = min(float(wished), policy.max_delay)
+        due = self.clock.steady() + delay
+        self._put(delivery, DeliveryState.RETRYING, next_attempt_at=to_iso(due))
+        self._unload(lane, record)
+        self._owe_less(record)
+        self._schedule(due)
+
+    def _die(self, delivery: Pending, reason: str | None, lane: Lane | None) -> None:
+        """Write a dead letter with every error of the delivery."""
+        record = delivery.record
+        if reason is not None:
+            delivery.errors = (*delivery.errors, DeliveryError(self._now(), reason))
+        self._put(delivery, DeliveryState.DEAD)
+        if lane is not None:
+            self._unload(lane, record)
+        self.on_dead(record, delivery.target, delivery.errors[-1].error)
+        self._owe_less(record)
+
+    def _expire(self, delivery: Pending) -> None:
+        """The event's time has passed before this delivery was begun."""
+        record = delivery.record
+        self._put(delivery, DeliveryState.EXPIRED)
+        lane = self.lanes.get(delivery.target)
+        if lane is not None:
+            self._unload(lane, record)
+        self._owe_less(record)
+
+    def _put(
+        self, delivery: Pending, state: DeliveryState, *, next_attempt_at: str | None = None
+    ) -> None:
+        record = delivery.record
+        record.unusual = True
+        record.outcomes[delivery.place] = state
+        row = self._row(delivery, state, next_attempt_at)
+        self.counts[state] += 1
+        if record.stored:
+            self.counts[DeliveryState.QUEUED] -= 1
+            event_id = record.event.id
+
+            def change(ledger: Ledger) -> None:
+                ledger.put_delivery(row)
+                ledger.conclude(event_id)
+
+            self.store.change(change)
+        else:
+            self.store.change(lambda ledger: ledger.put_delivery(row))
+
+    def _row(self, delivery: Pending, state: DeliveryState, next_attempt_at: str | None = None) -> DeliveryRow:
+        return DeliveryRow(
+            delivery.record.event.id,
+            delivery.target,
+            state.value,
+            delivery.record.rank,
+            delivery.attempts,
+            next_attempt_at,
+            msgspec.json.encode(delivery.errors).decode(),
+            self._now(),
+        )
+
+    def _owe_less(self, record: InFlight) -> None:
+        record.outstanding -= 1
+        if record.outstanding == 0:
+            event_id = record.event.id
+            if not record.stored:
+                if record.unusual:
+                    self.store.change(lambda ledger: ledger.hand_over(event_id))
+                else:
+                    self.store.delivered(event_id)
+            if record.held:
+                self.window.release(record)
+        self.on_settled(record)
+
+    def _now(self) -> str:
+        return self._stamp(self.clock.wall())
+
+    # --- what waits on disk -----------------------------------------------------------------
+
+    def _unload(self, lane: Lane, record: InFlight) -> None:
+        """A delivery that was read back has its outcome."""
+        if not record.stored:
+            return
+        rank = record.rank
+        lane.loaded[rank].discard(record.event.id)
+        lane.stored[rank] -= 1
+        if lane.stored[rank] <= 0:
+            lane.overflowing[rank] = False
+        elif lane.on_disk(rank) and len(lane.queues[rank]) < lane.low_water:
+            self._refill(lane)
+
+    def _refill(self, lane: Lane) -> None:
+        """Read more of what waits on disk for ``lane``, one read at a time."""
+        if lane.name not in self._refilling and not self._stopping:
+            self._refilling.add(lane.name)
+            self._spawn(self._read_back(lane), f"refill-{lane.name}")
+
+    async def _read_back(self, lane: Lane) -> None:
+        try:
+            for rank in range(len(PRIORITIES)):
+                if lane.on_disk(rank) <= 0 or len(lane.queues[rank]) >= lane.low_water or lane.closed:
+                    continue
+                skip = set(lane.loaded[rank])
+                found = await self.store.write(
+                    lambda ledger, rank=rank, skip=skip: next_stored(  # type: ignore[misc]
+                        ledger.connection, lane.name, rank, REFILL, skip
+                    )
+                )
+                for stored in found:
+                    lane.loaded[rank].add(stored.event.id)
+                    lane.push(Pending(self._loaded(stored), 0, stored.attempts, stored.errors))
+        except StoreUnavailable:
+            await asyncio.sleep(STORE_RETRY)
+        finally:
+            self._refilling.discard(lane.name)
+
+    def _loaded(self, stored: StoredDelivery) -> InFlight:
+        now = self.clock.monotonic()
+        deadline = None
+        if stored.event.expires_at is not None:
+            deadline = now + from_iso(stored.event.expires_at) - self.clock.steady()
+        return InFlight(
+            stored.event, (stored.target,), size=stored.size, accepted_at=now, deadline=deadline, stored=True
+        )
+
+    # --- retries ----------------------------------------------------------------------------
+
+    def _schedule(self, due: float) -> None:
+        if due >= self._retry_due or self._stopping:
+            return
+        self._retry_due = due
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+        delay = max(0.0, due - self.clock.steady())
+        self._retry_timer = asyncio.get_running_loop().call_later(
+            delay, lambda: self._spawn(self._promote(), "retries")
+        )
+
+    async def _promote(self) -> None:
+        """Queue the retries that are due and set the timer for the next."""
+        self._retry_due = float("inf")
+        now = to_iso(self.clock.steady())
+        try:
+            moved, following = await self.store.write(lambda ledger: ledger.promote_due(now))
+        except StoreUnavailable:
+            self._schedule(self.clock.steady() + STORE_RETRY)
+            return
+        self.counts[DeliveryState.RETRYING] -= sum(moved.values())
+        self.take_stored(moved)
+        if following is not None:
+            self._schedule(from_iso(following))
+
+    def take_stored(self, moved: Counter[tuple[str, int]]) -> None:
+        """Deliveries on disk were queued for their targets, by (target, priority)."""
+        self.counts[DeliveryState.QUEUED] += sum(moved.values())
+        for (target, rank), count in moved.items():
+            lane = self.lanes.get(target)
+            if lane is None:
+                self._orphans[(target, rank)] += count
+                continue
+            lane.stored[rank] += count
+            self._refill(lane)
+
+    @property
+    def orphans(self) -> Counter[tuple[str, int]]:
+        """Stored deliveries whose target nobody serves, by (target, priority)."""
+        return self._orphans
+
+    async def bury_orphans(self) -> None:
+        """Make dead letters of stored deliveries whose target nobody serves any more."""
+        for target in {target for target, _ in self._orphans}:
+            count = await self.store.write(
+                lambda ledger, target=target: ledger.bury_target(target, self._now())  # type: ignore[misc]
+            )
+            self.counts[DeliveryState.QUEUED] -= count
+            self.counts[DeliveryState.DEAD] += count
+        self._orphans.clear()
+
+    def oldest_age(self) -> float | None:
+        """Seconds since the oldest event that memory holds was accepted."""
+        accepted = [
+            queue[0].record.accepted_at for lane in self.lanes.values() for queue in lane.queues if queue
+        ]
+        accepted += [
+            delivery.record.accepted_at for lane in self.lanes.values() for delivery in lane.in_hand()
+        ]
+        return max(0.0, self.clock.monotonic() - min(accepted)) if accepted else None

@@ -1,0 +1,476 @@
+"""The event bus: accept, route, dispatch, and account for every event."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import random
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from event_monitor.bus import history
+from event_monitor.bus.dead_letters import DeadLetterQueue
+from event_monitor.bus.dispatcher import Dispatcher
+from event_monitor.bus.inflight import InFlight, Pending
+from event_monitor.bus.lane import Handle, Lane, blocking, single
+from event_monitor.bus.meters import RateMeter
+from event_monitor.bus.rules import RuleSet
+from event_monitor.bus.store import EventStore
+from event_monitor.bus.streams import EventStream
+from event_monitor.bus.topics import TopicPattern
+from event_monitor.clock import Clock, LoopClock, Stamper
+from event_monitor.config import Settings, TargetSettings
+from event_monitor.errors import BusClosed, BusFull, InvalidEvent, InvalidRequest, StoreUnavailable
+from event_monitor.messages import Route
+from event_monitor.model import Event, Priority, Status
+from event_monitor.resilience.retry import RetryPolicy
+from event_monitor.validation import check_event_type, check_name, check_payload, check_ttl
+
+Handler = Callable[[Event], Awaitable[None] | None]
+
+EXPIRY_INTERVAL = 1.0
+_THREADS = 8
+
+current_event: contextvars.ContextVar[Event | None] = contextvars.ContextVar("current_event", default=None)
+"""The event whose handler is running: what it publishes is caused by that event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the publisher learns. ``status`` is ``accepted``, or ``duplicate`` if the idempotency
+    key was seen before, in which case ``id`` is the first event's."""
+
+    id: int
+    event_type: str
+    priority: Priority
+    status: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A handler and the pattern that leads to it. ``name`` is its name as a target."""
+
+    name: str
+    pattern: TopicPattern
+    matches: Callable[[Event], bool] | None = None
+
+
+class EventBus:
+    """A durable, prioritised, at-least-once event bus in one process.
+
+    ``publish`` returns when the event is on disk; from then on it reaches every target that its
+    routing names, or the dead letter queue, whatever is killed in between. Use ``open``.
+    """
+
+    def __init__(self, store: EventStore, clock: Clock, settings: Settings, rules: RuleSet) -> None:
+        self.store = store
+        self.clock = clock
+        self.settings = settings
+        self.rules = rules
+        self.circuit_breakers: dict[str, Any] = {}
+        self.subscribers: dict[str, Subscriber] = {}
+        self.rate = RateMeter(clock.monotonic)
+        self.dispatcher = Dispatcher(
+            store,
+            clock,
+            max_in_memory=settings.queue.max_in_memory,
+            max_in_memory_bytes=settings.queue.max_in_memory_bytes,
+            max_causation_depth=settings.bus.max_causation_depth,
+            rng=random.Random(),
+        )
+        self.dead_letter_queue = DeadLetterQueue(store, self.dispatcher, clock)
+        self.on_accepted: Callable[[list[InFlight]], None] = lambda records: None
+        self._priorities = [(TopicPattern(text), level) for text, level in settings.bus.priorities.items()]
+        self._priority_of: dict[str, Priority] = {}
+        self._route_ids: dict[tuple[str, ...], int] = {}
+        self._streams: list[EventStream] = []
+        self._submitted = 0
+        self._stamp = Stamper()
+        self._threads: Executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="handler")
+        self._closed = False
+        self._expiry: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path | str,
+        *,
+        settings: Settings | None = None,
+        rules: RuleSet | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Open the store at ``path``. Add targets, then ``start``."""
+        settings = settings or Settings()
+        store = await EventStore.open(Path(path), settings.store.durability)
+        bus = cls(store, clock or LoopClock(asyncio.get_running_loop()), settings, rules or RuleSet.empty())
+        known = await store.read(lambda c: c.execute("SELECT id, targets FROM routes").fetchall())
+        bus._route_ids = {tuple(msgspec.json.decode(targets)): route for route, targets in known}
+        return bus
+
+    async def start(self) -> None:
+        """Begin to dispatch, first of all what a former run left."""
+        self.store.on_commit = self._accepted
+        await self.dispatcher.start()
+        self._expiry = asyncio.create_task(self._expire_forever(), name="bus-expiry")
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Refuse new events, let running handlers finish for at most ``grace`` seconds, settle what
+        they did and close the store. What was not handled is delivered at the next start."""
+        if self._closed:
+            return
+        self._closed = True
+        for stream in list(self._streams):
+            stream.close()
+        if self._expiry is not None:
+            self._expiry.cancel()
+            await asyncio.gather(self._expiry, return_exceptions=True)
+        await self.dispatcher.stop(grace)
+        await self.store.close()
+        if isinstance(self._threads, ThreadPoolExecutor):
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # --- publish ----------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        event_type: str,
+        payload: dict[str, Any] | None = None,
+        *,
+        priority: Priority | None = None,
+        key: str | None = None,
+        ttl: float | None = None,
+        source: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: int | None = None,
+        schema_version: int = 1,
+        traceparent: str | None = None,
+    ) -> Receipt:
+        """Accept an event; returns when it is on disk.
+
+        Within a handler the event is marked as caused by the one that is handled. ``ttl`` is in
+        seconds. Raises ``InvalidEvent``, ``BusFull``, ``BusClosed`` or ``StoreUnavailable``; then
+        nothing was accepted. A cancelled publish may or may not have been accepted.
+        """
+        depth: int | None = None
+        if causation_id is not None:
+            known = causation_id
+            found = await self.store.read(lambda connection: history.read_depth(connection, known))
+            depth = 0 if found is None else found + 1
+        future, receipt = self.submit(
+            event_type,
+            payload,
+            priority=priority,
+            key=key,
+            ttl=ttl,
+            source=source,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            depth=depth,
+            schema_version=schema_version,
+            traceparent=traceparent,
+        )
+        return self.receipt(receipt, await future)
+
+    def submit(
+        self,
+        event_type: str,
+        payload: dict[str, Any] | None = None,
+        *,
+        priority: Priority | None = None,
+        key: str | None = None,
+        ttl: float | None = None,
+        source: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: int | None = None,
+        depth: int | None = None,
+        schema_version: int = 1,
+        traceparent: str | None = None,
+    ) -> tuple[asyncio.Future[int], Receipt]:
+        """``publish`` without waiting: the future answers the id once the event is on disk. Events
+        submitted together share one commit. Raises as ``publish`` does, but for the store's errors,
+        which the future raises."""
+        if self._closed:
+            raise BusClosed("the bus is stopping", "publish again when it is back")
+        payload = {} if payload is None else payload
+        check_event_type(event_type)
+        limits = self.settings.bus
+        encoded = check_payload(payload, limits.max_payload_bytes, limits.max_payload_depth).decode()
+        for name, value in (("key", key), ("source", source), ("correlation_id", correlation_id), ("traceparent", traceparent)):
+            if value is not None:
+                check_name(name, value)
+        if schema_version < 1:
+            raise InvalidEvent(f"schema_version {schema_version} is below 1")
+        cause = current_event.get()
+        if depth is None:
+            depth = 0
+            if cause is not None:
+                causation_id, depth = cause.id, cause.depth + 1
+                correlation_id = correlation_id or cause.correlation_id
+        route = self.rules.route(event_type, payload)
+        level = priority or route.priority or self._default_priority(event_type)
+        self._refuse_when_full(level)
+        now = self.clock.wall()
+        ttl = ttl if ttl is not None else route.ttl
+        expires_at = deadline = None
+        if ttl is not None:
+            check_ttl(ttl)
+            expires_at = self._stamp(self.clock.steady() + ttl)
+            deadline = self.clock.monotonic() + ttl
+        event = Event(
+            id=self.store.next_id(),
+            timestamp=self._stamp(now),
+            event_type=event_type,
+            payload=payload,
+            priority=level,
+            source=source,
+            key=key,
+            expires_at=expires_at,
+            schema_version=schema_version,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            traceparent=traceparent,
+            depth=depth,
+        )
+        targets = self._with_subscribers(route.targets, event)
+        record = InFlight(
+            event, targets, size=len(encoded), accepted_at=self.clock.monotonic(), deadline=deadline
+        )
+        row = (
+            event.id,
+            event.timestamp,
+            event_type,
+            encoded,
+            Status.PENDING.value,
+            0,
+            level.rank,
+            1,
+            self._route_id(targets),
+            source,
+            key,
+            expires_at,
+            schema_version,
+            correlation_id,
+            causation_id,
+            None,
+            traceparent,
+            depth,
+        )
+        self._submitted += 1
+        future = self.store.append(row, record)
+        future.add_done_callback(self._answered)
+        return future, Receipt(event.id, event_type, level, "accepted", targets)
+
+    def _answered(self, future: asyncio.Future[int]) -> None:
+        self._submitted -= 1
+
+    @staticmethod
+    def receipt(submitted: Receipt, known_as: int) -> Receipt:
+        """The final receipt, once the id under which the event is known has been answered."""
+        if known_as == submitted.id:
+            return submitted
+        return Receipt(known_as, submitted.event_type, submitted.priority, "duplicate", submitted.targets)
+
+    def _default_priority(self, event_type: str) -> Priority:
+        found = self._priority_of.get(event_type)
+        if found is None:
+            found = next(
+                (level for pattern, level in self._priorities if pattern.matches(event_type)), Priority.NORMAL
+            )
+            if len(self._priority_of) < 4_096:
+                self._priority_of[event_type] = found
+        return found
+
+    def _refuse_when_full(self, level: Priority) -> None:
+        queue = self.settings.queue
+        limit = queue.max_backlog + (queue.reserve if level is Priority.CRITICAL else 0)
+        if self.pending + self._submitted >= limit:
+            raise BusFull(
+                f"{self.pending:,} events are waiting, the limit is {queue.max_backlog:,}",
+                "wait until handlers have caught up, or raise queue.max_backlog",
+            )
+
+    def _with_subscribers(self, targets: tuple[str, ...], event: Event) -> tuple[str, ...]:
+        if not self.subscribers:
+            return targets
+        extra = tuple(
+            subscriber.name
+            for subscriber in self.subscribers.values()
+            if subscriber.name not in targets
+            and subscriber.pattern.matches(event.event_type)
+            and (subscriber.matches is None or subscriber.matches(event))
+        )
+        return targets + extra
+
+    def _route_id(self, targets: tuple[str, ...]) -> int:
+        """The stored number of a list of targets; a new list is written before the event that uses it."""
+        route = self._route_ids.get(targets)
+        if route is None:
+            route = self._route_ids[targets] = len(self._route_ids) + 1
+            text = msgspec.json.encode(targets).decode()
+            number = route
+            self.store.prepare(
+                lambda ledger: ledger.connection.execute(
+                    "INSERT OR IGNORE INTO routes VALUES (?, ?)", (number, text)
+                )
+            )
+        return route
+
+    def resolve(self, event_type: str, payload: dict[str, Any]) -> Route:
+        """Where an event of this type and payload would go, and why."""
+        found = self.rules.route(event_type, payload)
+        level = found.priority or self._default_priority(event_type)
+        probe = Event(id=0, timestamp="", event_type=event_type, payload=payload, priority=level)
+        return Route(
+            event_type=event_type,
+            priority=level,
+            targets=list(self._with_subscribers(found.targets, probe)),
+            rules=list(found.rules),
+            ttl=found.ttl,
+        )
+
+    # --- handlers ---------------------------------------------------------------------------
+
+    def add_target(
+        self, name: str, handle: Handle, *, batch_size: int = 1, settings: TargetSettings | None = None
+    ) -> Lane:
+        """Serve the target ``name`` with ``handle``, under its settings."""
+        if name in self.dispatcher.lanes:
+            raise InvalidRequest(f"a target named {name} exists", "choose another name")
+        chosen = settings or self.settings.target(name)
+        retry = chosen.retry
+        return self.dispatcher.add_lane(
+            name,
+            handle,
+            timeout=self.settings.timeout_of(chosen),
+            concurrency=chosen.concurrency,
+            batch_size=batch_size,
+            policy=RetryPolicy(
+                strategy=retry.strategy,
+                max_retries=retry.max_retries,
+                max_delay=retry.max_delay,
+                jitter=retry.jitter,
+            ),
+        )
+
+    def subscribe(
+        self,
+        pattern: str,
+        handler: Handler,
+        *,
+        name: str | None = None,
+        matches: Callable[[Event], bool] | None = None,
+        settings: TargetSettings | None = None,
+    ) -> str:
+        """Call ``handler`` with every event whose type matches ``pattern``, at least once.
+
+        The name identifies the handler across restarts: subscribe again under the same name before
+        ``start`` and it receives what it still owes. A synchronous handler runs on a thread.
+        Answers the name.
+        """
+        compiled = TopicPattern(pattern)
+        name = name or f"{getattr(handler, '__module__', 'handler')}.{getattr(handler, '__qualname__', 'handler')}"
+        if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
+            handle = single(_coroutine_handler(handler))
+        else:
+            handle = blocking(_plain_handler(handler), self._threads)
+        self.add_target(name, handle, settings=settings)
+        self.subscribers[name] = Subscriber(name, compiled, matches)
+        return name
+
+    async def unsubscribe(self, name: str) -> bool:
+        """Stop calling a handler. What it still owed becomes dead letters. False if unknown."""
+        if self.subscribers.pop(name, None) is None:
+            return False
+        await self.dispatcher.remove_lane(name)
+        return True
+
+    def stream(self, pattern: str, matches: Callable[[Event], bool] | None = None) -> EventStream:
+        """Watch accepted events live. Not a delivery: what the reader misses is counted as a gap."""
+        stream = EventStream(TopicPattern(pattern), matches, on_close=self._streams.remove)
+        self._streams.append(stream)
+        return stream
+
+    # --- accounts ---------------------------------------------------------------------------
+
+    def _accepted(self, records: list[InFlight]) -> None:
+        self.rate.add(len(records))
+        self.on_accepted(records)
+        for stream in self._streams:
+            for record in records:
+                stream.offer(record.event)
+        self.dispatcher.window.accept(records)
+
+    @property
+    def pending(self) -> int:
+        """Accepted events that are not concluded."""
+        counters = self.store.counters
+        return max(
+            0,
+            counters["accepted"] - counters["delivered"] - counters["dead"] - counters["expired"] - counters["sampled"],
+        )
+
+    async def settled(self) -> None:
+        """Return when nothing is queued or running, retries aside, and all of it is on disk."""
+        while True:
+            lanes = self.dispatcher.lanes.values()
+            if not self.dispatcher.window.behind and all(
+                lane.idle and not any(map(lane.on_disk, range(len(lane.stored)))) for lane in lanes
+            ):
+                try:
+                    await self.store.flush()
+                except StoreUnavailable:
+                    await asyncio.sleep(EXPIRY_INTERVAL)
+                    continue
+                if all(lane.idle for lane in lanes):
+                    return
+            await asyncio.sleep(0.01)
+
+    async def _expire_forever(self) -> None:
+        """Mark what expires while it still waits on disk."""
+        while True:
+            await asyncio.sleep(EXPIRY_INTERVAL)
+            window = self.dispatcher.window
+            if not window.behind:
+                continue
+            async with window.lock:
+                floor = tuple(window.cursor)
+                now = self._stamp(self.clock.steady())
+                try:
+                    await self.store.write(lambda ledger: ledger.expire_queued(now, floor))  # noqa: B023 - awaited here
+                except StoreUnavailable:
+                    continue
+
+
+def _coroutine_handler(handler: Handler) -> Callable[[Pending], Awaitable[None]]:
+    async def handle(delivery: Pending) -> None:
+        token = current_event.set(delivery.record.event)
+        try:
+            await handler(delivery.record.event)  # type: ignore[misc]
+        finally:
+            current_event.reset(token)
+
+    return handle
+
+
+def _plain_handler(handler: Handler) -> Callable[[Pending], None]:
+    def handle(delivery: Pending) -> None:
+        handler(delivery.record.event)
+
+    return handle
+
+
+

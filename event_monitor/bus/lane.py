@@ -1,0 +1,289 @@
+"""One target's way: its queue by priority, and the workers that call its handler.
+
+A lane knows nothing of stores and other lanes, so a slow or failing target delays only itself.
+Handlers run in the worker's own task: a deadline costs one timer for many calls, and a handler
+that swallows its cancellation is left behind with its task while a new worker takes the place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Executor
+
+from event_monitor.bus.inflight import Pending
+from event_monitor.clock import Clock
+from event_monitor.model import PRIORITIES
+
+logger = logging.getLogger(__name__)
+
+GRACE = 0.1
+
+Handle = Callable[[Sequence[Pending]], Awaitable[None]]
+"""Handles a batch of at most ``batch_size`` deliveries; raises if all of them failed."""
+
+Settle = Callable[["Lane", Sequence[Pending], float, BaseException | None], None]
+"""Hears the lane, what was handled, when the handler began (loop time) and its error, if any."""
+
+
+class HandlerTimeout(Exception):
+    """The handler was still running at its deadline."""
+
+
+class Lane:
+    """A target's queue and workers. ``settle`` hears the outcome of every delivery that was
+    started; ``expire`` takes one whose time has passed; ``ready`` is called when a queue that has
+    more on disk has run low. ``stored`` counts, by priority, the deliveries on disk that wait for
+    this lane, those in ``loaded`` among them; while ``overflowing``, new ones join them there."""
+
+    def __init__(
+        self,
+        name: str,
+        handle: Handle,
+        *,
+        clock: Clock,
+        settle: Settle,
+        expire: Callable[[Pending], None],
+        ready: Callable[[Lane], None],
+        timeout: float,
+        concurrency: int = 1,
+        batch_size: int = 1,
+        gate: Callable[[int], bool] = lambda rank: True,
+    ) -> None:
+        self.name = name
+        self.handle = handle
+        self.timeout = timeout
+        self.concurrency = concurrency
+        self.batch_size = batch_size
+        self.clock = clock
+        self.settle = settle
+        self.expire = expire
+        self.ready = ready
+        self.gate = gate
+        self.queues: tuple[deque[Pending], ...] = tuple(deque() for _ in PRIORITIES)
+        self.stored = [0] * len(PRIORITIES)
+        self.overflowing = [False] * len(PRIORITIES)
+        self.loaded: tuple[set[int], ...] = tuple(set() for _ in PRIORITIES)
+        self.low_water = max(16, 2 * batch_size)
+        self.handled = 0
+        self.failed = 0
+        self.timeouts = 0
+        self.abandoned: set[asyncio.Task[None]] = set()
+        self.closed = False
+        self._workers: set[_Worker] = set()
+        self._wake: deque[asyncio.Future[None]] = deque()
+
+    def start(self) -> None:
+        """Start the workers."""
+        for _ in range(self.concurrency):
+            self._hire()
+
+    def push(self, delivery: Pending) -> None:
+        """Queue a delivery behind those of the same priority."""
+        self.queues[delivery.record.rank].append(delivery)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let one waiting worker look at the queue again."""
+        while self._wake:
+            waiter = self._wake.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries queued in memory."""
+        return sum(map(len, self.queues))
+
+    @property
+    def running(self) -> int:
+        """Deliveries that a handler has now."""
+        return sum(len(worker.batch) for worker in self._workers)
+
+    def on_disk(self, rank: int) -> int:
+        """Deliveries of a priority that wait on disk and were not read back yet."""
+        return self.stored[rank] - len(self.loaded[rank])
+
+    def in_hand(self) -> Iterator[Pending]:
+        """The deliveries that a handler has now."""
+        for worker in self._workers:
+            yield from worker.batch
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is queued and nothing runs."""
+        return not self.running and not any(self.queues)
+
+    def take(self) -> list[Pending]:
+        """The next deliveries, the most urgent first, at most ``batch_size`` of one priority."""
+        for rank, queue in enumerate(self.queues):
+            while queue and self.gate(rank):
+                count = min(len(queue), self.batch_size)
+                batch = [queue.popleft() for _ in range(count)]
+                if self.on_disk(rank) and len(queue) < self.low_water:
+                    self.ready(self)
+                batch = [delivery for delivery in batch if not self._expired(delivery)]
+                if batch:
+                    return batch
+        return []
+
+    def _expired(self, delivery: Pending) -> bool:
+        deadline = delivery.record.deadline
+        if deadline is None or self.clock.monotonic() < deadline:
+            return False
+        self.expire(delivery)
+        return True
+
+    def spill(self, keep: int, limit: int) -> list[Pending]:
+        """Take the least urgent, youngest queued deliveries out, down to ``keep``, at most ``limit``;
+        from now on new ones of their priorities overflow to disk, so that none overtakes them."""
+        spilled: list[Pending] = []
+        excess = min(limit, self.waiting - keep)
+        for rank in reversed(range(len(self.queues))):
+            queue = self.queues[rank]
+            while queue and len(spilled) < excess and not queue[-1].record.stored:
+                spilled.append(queue.pop())
+                self.overflowing[rank] = True
+        return spilled
+
+    async def wait(self) -> None:
+        """Return when there may be something to take."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._wake.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self.wake()
+            raise
+
+    def abandon(self, worker: _Worker) -> None:
+        """Leave a handler that ignores its cancellation to itself and put a new worker in place."""
+        self._workers.discard(worker)
+        self.abandoned.add(worker.task)
+        worker.task.add_done_callback(self.abandoned.discard)
+        logger.error("target %s: a handler ignored its cancellation and was left behind", self.name)
+        if not self.closed:
+            self._hire()
+
+    def _hire(self) -> None:
+        self._workers.add(_Worker(self))
+
+    async def drain(self, deadline: float) -> None:
+        """Stop taking deliveries, let running handlers finish until ``deadline`` (loop time), then
+        cancel them. What was not settled stays on disk and is delivered at the next start."""
+        self.closed = True
+        workers = list(self._workers)
+        for worker in workers:
+            if not worker.batch:
+                worker.task.cancel()
+        tasks = [worker.task for worker in workers]
+        if tasks:
+            await asyncio.wait(tasks, timeout=max(0.0, deadline - self.clock.monotonic()))
+        for task in (*tasks, *self.abandoned):
+            task.cancel()
+        remaining = [task for task in (*tasks, *self.abandoned) if not task.done()]
+        if remaining:
+            await asyncio.wait(remaining, timeout=GRACE)
+        for worker in workers:
+            worker.disarm()
+        self._workers.clear()
+
+
+class _Worker:
+    """One task that takes deliveries and calls the handler, with one timer for its deadlines."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.batch: Sequence[Pending] = ()
+        self.timed_out = False
+        self.started = 0.0
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.task = asyncio.create_task(self._work(), name=f"target-{lane.name}")
+
+    async def _work(self) -> None:
+        lane = self.lane
+        while not lane.closed:
+            batch = lane.take()
+            if not batch:
+                await lane.wait()
+                continue
+            self.batch = batch
+            self._arm()
+            error: BaseException | None = None
+            try:
+                await lane.handle(batch)
+            except asyncio.CancelledError:
+                if not self.timed_out:
+                    raise
+                error = HandlerTimeout(f"no answer within {lane.timeout:g} s")
+            except Exception as raised:  # noqa: BLE001 - a handler may raise anything; it becomes the delivery's error
+                error = raised
+            finally:
+                self._deadline = None
+                self.batch = ()
+            if self.timed_out and not self._recover():
+                return
+            lane.settle(lane, batch, self.started, error)
+
+    def _recover(self) -> bool:
+        """Take back the cancellation that the deadline sent. False if the worker was replaced."""
+        self.timed_out = False
+        self.lane.timeouts += 1
+        while self.task.cancelling():
+            self.task.uncancel()
+        return self.task not in self.lane.abandoned
+
+    def _arm(self) -> None:
+        self.started = self.lane.clock.monotonic()
+        self._deadline = self.started + self.lane.timeout
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(self._deadline, self._check)
+
+    def disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check(self) -> None:
+        """At a deadline: cancel the handler; at the end of its grace: leave it behind."""
+        self._timer = None
+        if self._deadline is None:
+            return
+        loop = asyncio.get_running_loop()
+        lane = self.lane
+        if not self.timed_out:
+            if lane.clock.monotonic() < self._deadline:
+                self._timer = loop.call_at(self._deadline, self._check)
+                return
+            self.timed_out = True
+            self.task.cancel()
+            self._timer = loop.call_later(GRACE * lane.timeout, self._check)
+            return
+        batch = self.batch
+        self.batch = ()
+        lane.abandon(self)
+        error = HandlerTimeout(f"no answer within {lane.timeout:g} s, and its cancellation was ignored")
+        lane.settle(lane, batch, self.started, error)
+
+
+def single(handler: Callable[[Pending], Awaitable[None]]) -> Handle:
+    """A handler of one delivery as one that takes batches of one."""
+
+    async def handle(batch: Sequence[Pending]) -> None:
+        await handler(batch[0])
+
+    return handle
+
+
+def blocking(handler: Callable[[Pending], None], executor: Executor) -> Handle:
+    """A synchronous handler as a coroutine, run on a thread of ``executor``."""
+
+    async def handle(batch: Sequence[Pending]) -> None:
+        await asyncio.get_running_loop().run_in_executor(executor, handler, batch[0])
+
+    return handle

@@ -1,0 +1,395 @@
+"""The durable side of the bus: group commit on one writer connection, checkpoints on another.
+
+Whoever calls ``append`` within the time of one commit shares it: one hop, one transaction, one
+fsync. Each publisher has a future of its own, so a cancelled one harms no other. Settlements and
+other changes are not waited for: they ride in the next transaction, at the latest after
+``SETTLE_DELAY`` seconds, and are kept and tried again when the disk refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sqlite3
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self, TypeVar
+
+from event_monitor.bus import schema
+from event_monitor.bus.database import Database
+from event_monitor.bus.inflight import InFlight
+from event_monitor.bus.ledger import EventRow, Ledger
+from event_monitor.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Change = Callable[[Ledger], None]
+
+MAX_BATCH = 1_000
+SETTLE_DELAY = 0.02
+RETRY_DELAY = 1.0
+CHECKPOINT_INTERVAL = 0.1
+TRUNCATE_ABOVE = 64 * 1024 * 1024
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA wal_autocheckpoint = 0",
+    "PRAGMA cache_size = -8000",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+class EventStore:
+    """One home's database. ``on_commit`` hears of the accepted events in the order of their ids;
+    ``on_trouble`` hears the error when writing begins to fail and ``None`` when it works again."""
+
+    def __init__(self, path: Path, writer: Database, reader: Database, checkpointer: Database) -> None:
+        self.path = path
+        self.on_commit: Callable[[list[InFlight]], None] = lambda records: None
+        self.on_trouble: Callable[[Exception | None], None] = lambda error: None
+        self.set_aside: Path | None = None
+        self.counters: Counter[str] = Counter()
+        self._writer = writer
+        self._reader = reader
+        self._checkpointer = checkpointer
+        self._next_id = 1
+        self._appends: deque[tuple[EventRow, InFlight, asyncio.Future[int]]] = deque()
+        self._delivered: list[int] = []
+        self._changes: deque[Change] = deque()
+        self._first: deque[Change] = deque()
+        self._wake = asyncio.Event()
+        self._settle_timer: asyncio.TimerHandle | None = None
+        self._trouble: Exception | None = None
+        self._dirty = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def open(cls, path: Path, durability: str = "full") -> Self:
+        """Open, check, migrate, and start committing.
+
+        A damaged or foreign file is set aside (``set_aside`` names it) and a fresh one begun.
+        Raises ``StoreTooNew``, and ``StoreUnavailable`` when no file can be made at all.
+        """
+        aside: Path | None = None
+        try:
+            try:
+                writer = await _open_writer(path, durability)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                logger.error("%s is damaged or not ours (%s): set aside", path, error)
+                aside = schema.set_aside(path)
+                writer = await _open_writer(path, durability)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(
+                f"cannot open {path}: {error}", "check that the directory is writable and the disk has room"
+            ) from error
+        reader = checkpointer = None
+        try:
+            reader = await Database.open(path)
+            await reader.run(lambda connection: connection.execute("PRAGMA query_only = 1") and None)
+            checkpointer = await Database.open(path, busy_timeout=0.2)
+            store = cls(path, writer, reader, checkpointer)
+            await store._load()
+        except BaseException:
+            for database in (checkpointer, reader, writer):
+                if database is not None:
+                    await database.close()
+            raise
+        store.set_aside = aside
+        store._tasks = [
+            asyncio.create_task(store._commit_forever(), name="store-commit"),
+            asyncio.create_task(store._checkpoint_forever(), name="store-checkpoint"),
+        ]
+        return store
+
+    async def _load(self) -> None:
+        def load(connection: sqlite3.Connection) -> tuple[int, dict[str, int]]:
+            (newest,) = connection.execute("SELECT MAX(id) FROM events").fetchone()
+            return newest or 0, dict(connection.execute("SELECT name, value FROM counters").fetchall())
+
+        newest, counters = await self._writer.run(load)
+        self._next_id = max(newest, counters.pop("highest_id", 0)) + 1
+        self.counters.update(counters)
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def next_id(self) -> int:
+        """Reserve the id of the next event. Ids of refused events are not used again."""
+        event_id = self._next_id
+        self._next_id += 1
+        return event_id
+
+    def append(self, row: EventRow, record: InFlight) -> asyncio.Future[int]:
+        """Write one event with the next commit.
+
+        The future answers the id under which the event is known, which is an earlier event's if
+        the idempotency key was seen before, or raises ``StoreUnavailable``. Cancelling it does not
+        take the event back.
+        """
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._appends.append((row, record, future))
+        self._wake.set()
+        return future
+
+    def delivered(self, event_id: int) -> None:
+        """Every delivery of the event is done at its first attempt. Not waited for."""
+        self._delivered.append(event_id)
+        self._soon()
+
+    def change(self, change: Change) -> None:
+        """Apply ``change`` in the next transaction. Not waited for; kept while the disk refuses."""
+        self._changes.append(change)
+        self._soon()
+
+    def prepare(self, change: Change) -> None:
+        """Apply ``change`` ahead of the events that are appended after it."""
+        self._first.append(change)
+
+    async def write(self, work: Callable[[Ledger], T]) -> T:
+        """Apply ``work`` with the next transaction and answer its result.
+
+        Raises ``StoreUnavailable`` when that transaction fails; it is not tried again.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        box: list[T] = []
+
+        def apply(ledger: Ledger) -> None:
+            box.append(work(ledger))
+
+        def committed(error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(box[-1])
+            else:
+                future.set_exception(_unavailable(error))
+
+        self._changes.append(_Waited(apply, committed))
+        self._wake.set()
+        return await future
+
+    async def flush(self) -> None:
+        """Return when all that was handed in before is on disk. Raises ``StoreUnavailable``."""
+        await self.write(lambda ledger: None)
+
+    def _soon(self) -> None:
+        if self._settle_timer is None and not self._wake.is_set():
+            self._settle_timer = asyncio.get_running_loop().call_later(SETTLE_DELAY, self._settle_now)
+
+    def _settle_now(self) -> None:
+        self._settle_timer = None
+        self._wake.set()
+
+    async def _commit_forever(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._settle_timer is not None:
+                self._settle_timer.cancel()
+                self._settle_timer = None
+            while self._appends or self._delivered or self._changes:
+                if not await self._commit():
+                    if not self._appends:
+                        asyncio.get_running_loop().call_later(RETRY_DELAY, self._wake.set)
+                        break
+
+    async def _commit(self) -> bool:
+        """One transaction over what has gathered. Answers whether it was written."""
+        taken = min(len(self._appends), MAX_BATCH)
+        appends = [self._appends.popleft() for _ in range(taken)]
+        delivered, self._delivered = self._delivered, []
+        changes, self._changes = self._changes, deque()
+        first = list(self._first)
+        rows = [row for row, _, _ in appends]
+
+        def work(connection: sqlite3.Connection) -> tuple[list[int], Counter[str]]:
+            ledger = Ledger(connection)
+            for change in first:
+                change(ledger)
+            ids = ledger.insert(rows)
+            ledger.delivered(delivered)
+            for change in changes:
+                change(ledger)
+            ledger.close()
+            return ids, ledger.counts
+
+        try:
+            ids, counts = await self._writer.transaction(work)
+        except Exception as error:  # noqa: BLE001 - whatever failed, publishers must hear of it
+            if changes and not isinstance(error, sqlite3.OperationalError | OSError):
+                changes = await self._without_poison(changes)
+            self._failed(error, appends, delivered, changes)
+            return False
+        for _ in first:
+            self._first.popleft()
+        self.counters.update(counts)
+        self._dirty.set()
+        if self._trouble is not None:
+            self._trouble = None
+            self.on_trouble(None)
+        self.on_commit([record for (row, record, _), known in zip(appends, ids, strict=True) if row[0] == known])
+        for (_, _, future), known in zip(appends, ids, strict=True):
+            if not future.done():
+                future.set_result(known)
+        for change in changes:
+            if isinstance(change, _Waited):
+                change.committed(None)
+        return True
+
+    async def _without_poison(self, changes: deque[Change]) -> deque[Change]:
+        """Try each change alone, inside a transaction that is rolled back, and leave out those
+        that can never succeed, so that one mistake does not stop the store for ever."""
+        sound: deque[Change] = deque()
+        for change in changes:
+
+            def attempt(connection: sqlite3.Connection, change: Change = change) -> None:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    change(Ledger(connection))
+                finally:
+                    connection.execute("ROLLBACK")
+
+            try:
+                await self._writer.run(attempt)
+            except (sqlite3.OperationalError, OSError):
+                sound.append(change)
+            except Exception as error:
+                logger.exception("a change to the store was given up")
+                if isinstance(change, _Waited):
+                    change.committed(error)
+            else:
+                sound.append(change)
+        return sound
+
+    def _failed(
+        self,
+        error: Exception,
+        appends: Sequence[tuple[EventRow, InFlight, asyncio.Future[int]]],
+        delivered: list[int],
+        changes: deque[Change],
+    ) -> None:
+        """Refuse what a caller waits for; keep the rest for the next transaction."""
+        for _, _, future in appends:
+            if not future.done():
+                future.set_exception(_unavailable(error))
+        self._delivered = delivered + self._delivered
+        kept: deque[Change] = deque()
+        for change in changes:
+            if isinstance(change, _Waited):
+                change.committed(error)
+            else:
+                kept.append(change)
+        self._changes.extendleft(reversed(kept))
+        if self._trouble is None:
+            logger.error("the store cannot be written: %s", error)
+            self._trouble = error
+            self.on_trouble(error)
+
+    @property
+    def trouble(self) -> Exception | None:
+        """The error of the last transaction, ``None`` while writing works."""
+        return self._trouble
+
+    # --- reading ----------------------------------------------------------------------------
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a short read on the reader's connection. Raises ``StoreUnavailable``."""
+        try:
+            return await self._reader.run(work)
+        except sqlite3.Error as error:
+            raise _unavailable(error) from error
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of the database and of its write-ahead log."""
+        return _size(self.path), _size(Path(f"{self.path}-wal"))
+
+    # --- checkpoints and the end ------------------------------------------------------------
+
+    async def _checkpoint_forever(self) -> None:
+        wal = f"{self.path}-wal"
+
+        def checkpoint(connection: sqlite3.Connection) -> None:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if os.path.exists(wal) and os.path.getsize(wal) > TRUNCATE_ABOVE:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            try:
+                await self._checkpointer.run(checkpoint)
+            except (sqlite3.Error, OSError) as error:
+                logger.warning("checkpoint failed: %s", error)
+            await asyncio.sleep(CHECKPOINT_INTERVAL)
+
+    async def close(self) -> None:
+        """Write what is left, fold the log into the database, end all threads."""
+        with contextlib.suppress(StoreUnavailable):
+            await self.flush()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._checkpointer.close()
+        await self._reader.close()
+        with contextlib.suppress(sqlite3.Error):
+            await self._writer.run(
+                lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            )
+        await self._writer.close()
+
+
+class _Waited:
+    """A change whose author waits for its commit."""
+
+    def __init__(self, apply: Change, committed: Callable[[Exception | None], None]) -> None:
+        self.apply = apply
+        self.committed = committed
+
+    def __call__(self, ledger: Ledger) -> None:
+        self.apply(ledger)
+
+
+async def _open_writer(path: Path, durability: str) -> Database:
+    database = await Database.open(path)
+
+    def setup(connection: sqlite3.Connection) -> None:
+        schema.check(connection, path)
+        for pragma in _PRAGMAS:
+            connection.execute(pragma).fetchone()
+        connection.execute(f"PRAGMA synchronous = {durability.upper()}")
+        schema.prepare(connection, path)
+
+    try:
+        os.chmod(path, 0o600)
+        await database.run(setup)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Damage and foreign content, as against a lock, a full disk or missing rights."""
+    return not isinstance(error, sqlite3.OperationalError)
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the event store cannot be used: {error}",
+        "nothing was accepted; check disk space and rights, then try again",
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+

@@ -1,0 +1,139 @@
+"""Takes the picture of the whole that every view shows, once a second, without touching the disk."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from typing import TYPE_CHECKING
+
+from event_monitor import __version__
+from event_monitor.clock import to_iso
+from event_monitor.messages import Pong, Stats
+from event_monitor.model import DeliveryState, QueueView, RateView, Snapshot, Totals
+
+if TYPE_CHECKING:
+    from event_monitor.runtime import Runtime
+
+_ALERTS = 50
+
+
+class Overview:
+    """Reads the runtime's live figures. Every figure is kept up to date by its owner."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._clock = runtime.bus.clock
+        self._started = self._clock.monotonic()
+
+    def snapshot(self, feed_revision: int) -> Snapshot:
+        """The picture; without the feed if that still is at ``feed_revision``."""
+        runtime = self._runtime
+        feed, machine = runtime.feed, runtime.machine
+        return Snapshot(
+            at=to_iso(self._clock.wall()),
+            home=runtime.paths.home,
+            version=__version__,
+            uptime=self._clock.monotonic() - self._started,
+            pid=os.getpid(),
+            state=machine.state,
+            state_since=machine.since,
+            state_reason=machine.reason,
+            transitions=tuple(machine.history)[-10:],
+            rate=self._rate(),
+            queue=self._queue(),
+            totals=self._totals(),
+            alerts=runtime.alerts.newest(_ALERTS),
+            unacknowledged=runtime.alerts.unacknowledged,
+            feed=None if feed.revision == feed_revision else feed.items(),
+            feed_revision=feed.revision,
+            views=1 + runtime.views,
+            durability=runtime.settings.store.durability,
+            demo=runtime.demo,
+            rss_bytes=resident_bytes(),
+        )
+
+    def _rate(self) -> RateView:
+        bus = self._runtime.bus
+        series = bus.rate.series()
+        return RateView(
+            per_second=round(bus.rate.per_second(), 1),
+            peak=max(series, default=0),
+            series=series,
+            latency_ms=bus.dispatcher.latency.percentiles(),
+        )
+
+    def _queue(self) -> QueueView:
+        bus = self._runtime.bus
+        window, counts = bus.dispatcher.window, bus.dispatcher.counts
+        by_priority = tuple(map(sum, zip(window.in_memory, window.on_disk, strict=True)))
+        return QueueView(
+            depth=sum(by_priority),
+            limit=self._runtime.settings.queue.max_backlog,
+            in_memory=window.count,
+            on_disk=sum(window.on_disk) + max(0, counts[DeliveryState.QUEUED]),
+            by_priority=(by_priority[0], by_priority[1], by_priority[2], by_priority[3]),
+            oldest_age=bus.dispatcher.oldest_age(),
+            parked=counts[DeliveryState.PARKED],
+            retrying=counts[DeliveryState.RETRYING],
+            dead=counts[DeliveryState.DEAD],
+            sampled=bus.store.counters["sampled"],
+        )
+
+    def _totals(self) -> Totals:
+        bus = self._runtime.bus
+        counters = bus.store.counters
+        return Totals(
+            published=counters["accepted"],
+            delivered=counters["delivered"],
+            pending=bus.pending,
+            dead=counters["dead"],
+            parked=bus.dispatcher.counts[DeliveryState.PARKED],
+            expired=counters["expired"],
+            sampled=counters["sampled"],
+        )
+
+    def stats(self) -> Stats:
+        """The figures of ``event-cli stats``."""
+        runtime = self._runtime
+        totals, queue, rate = self._totals(), self._queue(), self._rate()
+        store_bytes, wal_bytes = runtime.bus.store.sizes()
+        return Stats(
+            state=runtime.machine.state,
+            events_per_second=rate.per_second,
+            queue_depth=queue.depth,
+            published=totals.published,
+            delivered=totals.delivered,
+            pending=totals.pending,
+            dead=totals.dead,
+            parked=totals.parked,
+            expired=totals.expired,
+            sampled=totals.sampled,
+            latency_ms=rate.latency_ms,
+            breakers={},
+            dead_letters=queue.dead,
+            retrying=queue.retrying,
+            in_memory=queue.in_memory,
+            rss_bytes=resident_bytes(),
+            uptime=round(self._clock.monotonic() - self._started, 3),
+            store_bytes=store_bytes,
+            wal_bytes=wal_bytes,
+            targets={
+                name: {"waiting": lane.waiting, "handled": lane.handled, "failed": lane.failed}
+                for name, lane in runtime.bus.dispatcher.lanes.items()
+            },
+        )
+
+    def pong(self) -> Pong:
+        """Who answers."""
+        return Pong(pid=os.getpid(), version=__version__, home=self._runtime.paths.home)
+
+
+def resident_bytes() -> int:
+    """This process's resident memory; on macOS its peak, which is what the system tells cheaply."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

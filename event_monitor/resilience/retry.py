@@ -1,0 +1,181 @@
+"""Retries with backoff, jitter and a deadline.
+
+``RetryPolicy`` says how long to wait; ``RetryHandler`` calls again until it succeeds. The bus uses
+the policy alone, because its retries are saved and survive a restart. The strategies and the
+default figures are the seed's: exponential ``2**n``, linear ``5 * n``, fibonacci, fixed 10 seconds,
+0 to 25 % of random jitter added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Strategy = Callable[[int], float]
+"""Seconds to wait before retry n = 0, 1, 2 ..., before jitter and cap."""
+
+_LARGEST = 64
+
+
+def exponential(n: int) -> float:
+    """1, 2, 4, 8, ... seconds."""
+    return float(2 ** min(n, _LARGEST))
+
+
+def linear(n: int) -> float:
+    """5, 10, 15, ... seconds."""
+    return 5.0 * (n + 1)
+
+
+def fibonacci(n: int) -> float:
+    """1, 1, 2, 3, 5, ... seconds."""
+    current, following = 1, 1
+    for _ in range(min(n, 2 * _LARGEST)):
+        current, following = following, current + following
+    return float(current)
+
+
+def fixed(n: int) -> float:
+    """Always 10 seconds."""
+    return 10.0
+
+
+STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
+    {"exponential": exponential, "linear": linear, "fibonacci": fibonacci, "fixed": fixed}
+)
+
+
+class PermanentError(Exception):
+    """A failure that a retry cannot mend: it is not retried."""
+
+
+class RetriesExhausted(Exception):
+    """The last attempt failed. ``errors`` pairs each attempt's time with its error; the cause is
+    the last one. ``deadline_reached`` says that a further wait would have passed the deadline."""
+
+    def __init__(self, errors: tuple[tuple[float, Exception], ...], deadline_reached: bool = False) -> None:
+        super().__init__(f"given up after {len(errors)} attempts: {errors[-1][1]}")
+        self.errors = errors
+        self.deadline_reached = deadline_reached
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how long apart. ``max_delay`` is in seconds and caps the jitter too; ``jitter``
+    is the largest share that is added."""
+
+    strategy: str | Strategy = "exponential"
+    max_retries: int = 5
+    max_delay: float = 300.0
+    jitter: float = 0.25
+
+    def __post_init__(self) -> None:
+        if isinstance(self.strategy, str) and self.strategy not in STRATEGIES:
+            raise ValueError(f"{self.strategy!r} is not a retry strategy: choose {', '.join(STRATEGIES)}")
+        if self.max_retries < 0 or self.max_delay <= 0 or not 0 <= self.jitter <= 1:
+            raise ValueError("max_retries and jitter (at most 1) must not be negative, max_delay must be over 0")
+
+    def delay(self, retry: int, rng: random.Random) -> float:
+        """Seconds to wait before retry 0, 1, 2 ..."""
+        strategy = STRATEGIES[self.strategy] if isinstance(self.strategy, str) else self.strategy
+        base = min(strategy(retry), self.max_delay)
+        return min(base * (1 + self.jitter * rng.random()), self.max_delay)
+
+
+@dataclass(slots=True)
+class RetryCounters:
+    """What a handler did so far."""
+
+    attempts: int = 0
+    retries: int = 0
+    successes: int = 0
+    permanent: int = 0
+    exhausted: int = 0
+
+
+@dataclass(slots=True)
+class RetryHandler:
+    """Calls a function until it succeeds, its error is permanent, or its retries are used up.
+
+    Holds no state of a single call, so callers may share one. ``strategies`` are this handler's
+    own and may be added to. A cancellation is never retried nor counted.
+    """
+
+    clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    rng: random.Random = field(default_factory=random.Random)
+    on_retry: Callable[[int, float, Exception], None] = lambda retry, delay, error: None
+    strategies: dict[str, Strategy] = field(default_factory=lambda: dict(STRATEGIES))
+    counters: RetryCounters = field(default_factory=RetryCounters)
+
+    async def retry_with_backoff(
+        self,
+        func: Callable[[], T | Awaitable[T]],
+        strategy: str = "exponential",
+        max_retries: int = 5,
+        max_delay: float = 300.0,
+        *,
+        jitter: float = 0.25,
+        deadline: float | None = None,
+        retry_on: Callable[[Exception], bool] = lambda error: True,
+        dead_letter: Callable[[RetriesExhausted], Any] | None = None,
+    ) -> T:
+        """The result of ``func``, which may be a coroutine function.
+
+        Never sleeps past ``deadline`` (in the clock's time). An error's ``retry_after`` (seconds)
+        beats a shorter delay. Raises a permanent error as it is, and ``RetriesExhausted`` after
+        the last attempt, once ``dead_letter`` has been given it.
+        """
+        if strategy not in self.strategies:
+            raise ValueError(f"{strategy!r} is not a retry strategy: choose {', '.join(self.strategies)}")
+        policy = RetryPolicy(self.strategies[strategy], max_retries, max_delay, jitter)
+        errors: list[tuple[float, Exception]] = []
+        while True:
+            self.counters.attempts += 1
+            try:
+                result = func()
+                value: Any = await result if inspect.isawaitable(result) else result
+            except Exception as error:  # noqa: BLE001 - any error of the caller's function may be retried
+                errors.append((self.clock(), error))
+                if isinstance(error, PermanentError) or not retry_on(error):
+                    self.counters.permanent += 1
+                    raise
+                retry = len(errors) - 1
+                delay = self._delay(policy, retry, error)
+                late = deadline is not None and self.clock() + delay >= deadline
+                if retry >= max_retries or late:
+                    await self._give_up(RetriesExhausted(tuple(errors), late), error, dead_letter)
+                self.counters.retries += 1
+                self.on_retry(retry, delay, error)
+            else:
+                self.counters.successes += 1
+                return value  # type: ignore[no-any-return]
+            await self.sleep(delay)
+
+    def _delay(self, policy: RetryPolicy, retry: int, error: Exception) -> float:
+        delay = policy.delay(retry, self.rng)
+        wished = getattr(error, "retry_after", None)
+        if isinstance(wished, int | float) and wished > delay:
+            return min(float(wished), policy.max_delay)
+        return delay
+
+    async def _give_up(
+        self,
+        exhausted: RetriesExhausted,
+        cause: Exception,
+        dead_letter: Callable[[RetriesExhausted], Any] | None,
+    ) -> None:
+        self.counters.exhausted += 1
+        exhausted.__cause__ = cause
+        if dead_letter is not None:
+            written = dead_letter(exhausted)
+            if inspect.isawaitable(written):
+                await written
+        raise exhausted

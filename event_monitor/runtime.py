@@ -1,0 +1,318 @@
+"""Builds the parts, starts and stops them in order, and is the only entrance for commands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from event_monitor.answers import Answers
+from event_monitor.bus.event_bus import EventBus
+from event_monitor.bus.feed import Feed
+from event_monitor.bus.inflight import InFlight
+from event_monitor.bus.rules import RuleSet, read_rules
+from event_monitor.clock import Clock, LoopClock
+from event_monitor.config import Settings, load_settings
+from event_monitor.control.lock import HomeLock
+from event_monitor.control.server import ControlServer
+from event_monitor.control.spool import Spool
+from event_monitor.errors import EventMonitorError, InvalidConfig, StoreUnavailable
+from event_monitor.messages import Message
+from event_monitor.model import PRIORITIES, Severity, SystemState, Transition
+from event_monitor.overview import Overview
+from event_monitor.paths import HomePaths
+from event_monitor.subscriptions import Subscriptions
+from event_monitor.system.alerts import AlertBook
+from event_monitor.system.state_machine import StateMachine, TransitionNotSaved, TransitionRefused
+from event_monitor.targets import NAMES, analytics, log
+from event_monitor.targets.alert import AlertTarget
+from event_monitor.targets.analytics import AnalyticsTarget
+from event_monitor.targets.log import LogTarget
+from event_monitor.targets.notification import NotificationTarget
+from event_monitor.targets.storage import StorageTarget
+
+logger = logging.getLogger(__name__)
+
+SOURCE = "event-monitor"
+TICK = 1.0
+STOP_GRACE = 5.0
+_SPOOL_PAGE = 200
+_WORSE = frozenset({SystemState.DEGRADED, SystemState.FAILED})
+
+
+class Runtime:
+    """One home's bus with all around it. ``start`` answers a running one; ``stop`` ends it."""
+
+    def __init__(self, paths: HomePaths, settings: Settings, *, demo: bool = False) -> None:
+        self.paths = paths
+        self.settings = settings
+        self.demo = demo
+        self.bus: EventBus
+        self.alerts: AlertBook
+        self.machine: StateMachine
+        self.subscriptions: Subscriptions
+        self.feed = Feed(settings.dashboard.feed_lines, settings.mask)
+        self.server: ControlServer
+        self._answers: Answers
+        self._clock: Clock
+        self._spool = Spool(Path(paths.spool))
+        self._rules_stamp: tuple[int, int] | None = None
+        self._work: asyncio.Queue[tuple[SystemState, str]] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._cleanup = contextlib.AsyncExitStack()
+        self._grace = STOP_GRACE
+
+    @classmethod
+    async def start(cls, paths: HomePaths, settings: Settings | None = None, *, demo: bool = False) -> Self:
+        """Start all parts. Raises ``InvalidConfig`` before anything is touched, ``AlreadyRunning``
+        if a live process owns the home, ``StoreTooNew`` or ``StoreUnavailable``."""
+        settings = settings or load_settings(paths)
+        rules = read_rules(paths.rules, NAMES)
+        runtime = cls(paths, settings, demo=demo)
+        try:
+            await runtime._start(rules)
+        except BaseException:
+            await runtime.stop(grace=0)
+            raise
+        return runtime
+
+    async def _start(self, rules: RuleSet) -> None:
+        paths = self.paths
+        for directory in (paths.bus_dir, paths.logs, os.path.dirname(paths.state)):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+        lock = HomeLock(Path(paths.lock))
+        self._cleanup.callback(lock.release)
+        self._clock = LoopClock(asyncio.get_running_loop())
+        self.bus = await EventBus.open(paths.database, settings=self.settings, rules=rules, clock=self._clock)
+        self._cleanup.push_async_callback(self._stop_bus)
+        self._rules_stamp = _file_stamp(paths.rules)
+        self.alerts = AlertBook(self.bus.store, self._clock)
+        self.machine = StateMachine(Path(paths.state), self._clock)
+        self.subscriptions = Subscriptions(self.bus, paths.home)
+        await self.alerts.load()
+        notes = [await self.machine.load(), _aside_note(self.bus)]
+        analytics_target = self._add_targets()
+        self._connect()
+        notes += await self.subscriptions.load()
+        await self.bus.start()
+        for note in filter(None, notes):
+            logger.warning("%s", note)
+            self.alerts.raise_alert(Severity.WARNING, "Started with a repair", note)
+        overview = Overview(self)
+        self._answers = Answers(
+            self.bus,
+            alerts=self.alerts,
+            machine=self.machine,
+            subscriptions=self.subscriptions,
+            analytics=analytics_target,
+            overview=overview,
+            reload_rules=self.reload_rules,
+        )
+        self._tasks = [
+            asyncio.create_task(self._drive_state(), name="runtime-state"),
+            asyncio.create_task(self._tick_forever(), name="runtime-tick"),
+        ]
+        self._cleanup.push_async_callback(self._stop_tasks)
+        await self._take_spool()
+        if self.machine.state is SystemState.INITIALIZING:
+            self._go(SystemState.HEALTHY, "all startup checks passed")
+        else:
+            self.bus.dispatcher.hold(self.machine.state is SystemState.MAINTENANCE)
+        self.server = ControlServer(paths.socket, self.handle, self.settings.socket)
+        await self.server.start()
+        self._cleanup.push_async_callback(self.server.stop)
+
+    def _add_targets(self) -> AnalyticsTarget:
+        store, mask = self.bus.store, self.settings.mask
+        analytics_target = AnalyticsTarget(store)
+        log_target = LogTarget(
+            Path(self.paths.logs), self.settings.log, mask=mask, sync=self.settings.store.durability == "full"
+        )
+        self.bus.add_target("log", log_target.handle, batch_size=log.BATCH)
+        self.bus.add_target("analytics", analytics_target.handle, batch_size=analytics.BATCH)
+        self.bus.add_target("storage", StorageTarget(store, self._clock).handle, batch_size=64)
+        self.bus.add_target("alert", AlertTarget(self.alerts, mask).handle, batch_size=64)
+        notification = NotificationTarget(self.settings.notification.via, self.alerts, mask=mask)
+        self.bus.add_target("notification", notification.handle)
+        return analytics_target
+
+    def _connect(self) -> None:
+        """Let the parts tell each other what happens."""
+        self.bus.on_accepted = self.feed.add
+        self.bus.dispatcher.on_settled = self.feed.changed
+        self.bus.dispatcher.on_dead = self._on_dead
+        self.bus.store.on_trouble = self._on_trouble
+        self.machine.on_transition = self._on_transition
+
+    # --- the entrance -----------------------------------------------------------------------
+
+    async def handle(self, message: Message) -> Any:
+        """Carry out a command or answer a query, whoever asks. Raises ``EventMonitorError``."""
+        return await self._answers.answer(message)
+
+    @property
+    def views(self) -> int:
+        """How many clients are connected."""
+        return len(self.server.connections)
+
+    # --- what happens -----------------------------------------------------------------------
+
+    def _on_dead(self, record: InFlight, target: str, error: str) -> None:
+        if record.event.source == SOURCE:
+            return
+        self.alerts.raise_alert(
+            Severity.WARNING, f"Dead letter from {target}", f"{record.event.event_type}: {error}", record.event.id
+        )
+
+    def _on_trouble(self, error: Exception | None) -> None:
+        if error is None:
+            self._go(SystemState.RECOVERING, "the event store can be written again")
+            self._go(SystemState.HEALTHY, "the event store works")
+        else:
+            self._go(SystemState.DEGRADED, f"the event store cannot be written: {error}")
+
+    def _go(self, state: SystemState, reason: str) -> None:
+        self._work.put_nowait((state, reason))
+
+    async def _drive_state(self) -> None:
+        while True:
+            state, reason = await self._work.get()
+            try:
+                await self.machine.change(state, reason)
+            except TransitionRefused as error:
+                logger.info("%s (%s)", error, reason)
+            except TransitionNotSaved as error:
+                logger.error("%s", error)
+                self.alerts.raise_alert(Severity.CRITICAL, "The system state could not be saved", str(error))
+
+    def _on_transition(self, transition: Transition) -> None:
+        logger.info("%s → %s: %s", transition.from_state, transition.to_state, transition.reason)
+        self.bus.dispatcher.hold(transition.to_state is SystemState.MAINTENANCE)
+        if transition.to_state in _WORSE:
+            self.alerts.raise_alert(
+                Severity.CRITICAL, f"{transition.from_state} → {transition.to_state}", transition.reason
+            )
+        self._publish_own(
+            "system.state.changed",
+            {
+                "from": transition.from_state.value,
+                "to": transition.to_state.value,
+                "reason": transition.reason,
+                "at": transition.at,
+            },
+        )
+
+    def _publish_own(self, event_type: str, payload: dict[str, Any]) -> None:
+        """Publish an event of the bus's own without waiting for the disk."""
+        try:
+            future, _ = self.bus.submit(event_type, payload, priority=PRIORITIES[0] if self._is_tight() else None, source=SOURCE)
+        except EventMonitorError as error:
+            logger.warning("%s was not published: %s", event_type, error)
+            return
+        future.add_done_callback(_report_lost)
+
+    def _is_tight(self) -> bool:
+        """Near the backlog's limit the bus's own events use its reserve, which CRITICAL may."""
+        return self.bus.pending >= self.settings.queue.max_backlog - 1
+
+    # --- once a second ----------------------------------------------------------------------
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            try:
+                await self._watch_rules()
+                await self._take_spool()
+            except StoreUnavailable as error:
+                logger.warning("%s", error)
+            except OSError as error:
+                logger.warning("the home cannot be read: %s", error)
+
+    async def _watch_rules(self) -> None:
+        stamp = _file_stamp(self.paths.rules)
+        if stamp == self._rules_stamp:
+            return
+        self._rules_stamp = stamp
+        try:
+            text = await self.reload_rules()
+        except InvalidConfig as error:
+            self.alerts.raise_alert(
+                Severity.WARNING, "Routing rules were not reloaded", f"{error}; the old rules stay in force"
+            )
+        else:
+            logger.info("%s", text)
+
+    async def reload_rules(self) -> str:
+        """Read the rules again. Raises ``InvalidConfig``; then the old ones stay in force."""
+        rules = await asyncio.to_thread(read_rules, self.paths.rules, self._known_targets())
+        self.bus.rules = rules
+        self._rules_stamp = _file_stamp(self.paths.rules)
+        return f"{len(rules)} routing rules are in force"
+
+    def _known_targets(self) -> tuple[str, ...]:
+        return tuple(self.bus.dispatcher.lanes)
+
+    async def _take_spool(self) -> None:
+        """Publish what was spooled while no bus ran, the oldest first."""
+        while True:
+            entries = await asyncio.to_thread(self._spool.entries, _SPOOL_PAGE)
+            for entry in entries:
+                try:
+                    publishes = await asyncio.to_thread(
+                        self._spool.read, entry, self.settings.bus.max_payload_bytes
+                    )
+                    for publish in publishes:
+                        await self._answers.publish(publish)
+                except StoreUnavailable:
+                    raise
+                except EventMonitorError as error:
+                    await asyncio.to_thread(self._spool.reject, entry, str(error))
+                    self.alerts.raise_alert(
+                        Severity.WARNING, "A spooled event was refused", f"{error}; it is kept in {self.paths.spool}/bad"
+                    )
+                else:
+                    await asyncio.to_thread(self._spool.done, entry)
+            if len(entries) < _SPOOL_PAGE:
+                return
+
+    # --- the end ----------------------------------------------------------------------------
+
+    async def stop(self, grace: float = STOP_GRACE) -> None:
+        """Stop listening, drain running handlers for at most ``grace`` seconds, close the store.
+
+        Safe to call twice, and after a failed start.
+        """
+        self._grace = grace
+        await self._cleanup.aclose()
+
+    async def _stop_bus(self) -> None:
+        await self.bus.stop(self._grace)
+
+    async def _stop_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _report_lost(future: asyncio.Future[int]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        logger.warning("an event of the bus's own was not stored: %s", error)
+
+
+def _aside_note(bus: EventBus) -> str | None:
+    if bus.store.set_aside is None:
+        return None
+    return f"the event store was damaged: it is kept as {bus.store.set_aside.name}, a fresh one was begun"
+
+
+def _file_stamp(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+

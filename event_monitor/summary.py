@@ -1,0 +1,54 @@
+"""One line that says what an event is about, from the keys that people look for first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LIMIT = 200
+
+_SUBJECTS = ("service", "server", "name", "title")
+_DETAILS = ("error", "message", "reason", "prompt", "command", "path", "status")
+
+
+def summarise(event_type: str, payload: dict[str, Any]) -> str:
+    """A summary of at most ``LIMIT`` characters. It may hold any character: it is data."""
+    return _compose(event_type, payload)[:LIMIT]
+
+
+def _compose(event_type: str, payload: dict[str, Any]) -> str:
+    tool = payload.get("tool_input")
+    if isinstance(tool, dict):
+        return _of_tool(payload, tool)
+    subject = _first(payload, _SUBJECTS)
+    detail = _first(payload, _DETAILS)
+    if subject and detail and subject != detail:
+        return f"{subject}: {detail}"
+    if subject or detail:
+        return subject or detail
+    return " ".join(f"{key}={value}" for key, value in list(payload.items())[:4] if _is_plain(value))
+
+
+def _of_tool(payload: dict[str, Any], tool: dict[str, Any]) -> str:
+    name = str(payload.get("tool_name", ""))
+    what = _first(tool, ("command", "file_path", "path", "pattern", "query", "url", "description"))
+    if not what:
+        what = " ".join(f"{key}={value}" for key, value in list(tool.items())[:3] if _is_plain(value))
+    text = what if name == "Bash" else f"{name} {what}".strip()
+    error = payload.get("error")
+    return f"{text} ✖ {_line(error)}" if isinstance(error, str) and error else text
+
+
+def _first(payload: dict[str, Any], keys: tuple[str, ...]) -> str:
+    for key in keys:
+        value = payload.get(key)
+        if _is_plain(value) and value != "":
+            return _line(value)
+    return ""
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _line(value: object) -> str:
+    return " ".join(str(value)[: 4 * LIMIT].split())

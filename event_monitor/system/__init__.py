@@ -1,0 +1,1 @@
+"""What watches the whole: the state machine and the alerts."""

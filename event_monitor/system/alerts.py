@@ -1,0 +1,133 @@
+"""Alerts: what a person should know, kept in the store until it is acknowledged."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from event_monitor.bus.ledger import Ledger
+from event_monitor.bus.store import EventStore
+from event_monitor.clock import Clock, to_iso
+from event_monitor.model import Alert, Severity
+
+KEEP = 500
+
+
+class AlertBook:
+    """The alerts of one home, the newest last.
+
+    The same title raised again while it is unacknowledged counts up instead of adding a line, so
+    a storm of one failure stays one alert. At most ``KEEP`` are kept, acknowledged ones go first.
+    """
+
+    def __init__(self, store: EventStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._alerts: dict[int, Alert] = {}
+        self._next_id = 1
+        self.on_raised: Callable[[Alert], None] = lambda alert: None
+
+    async def load(self) -> None:
+        """Read what a former run left."""
+
+        def read(connection: sqlite3.Connection) -> list[Alert]:
+            rows = connection.execute(
+                "SELECT id, at, severity, title, detail, event_id, count, last_at, acknowledged "
+                "FROM alerts ORDER BY id DESC LIMIT ?",
+                (KEEP,),
+            ).fetchall()
+            return [
+                Alert(
+                    id=row[0],
+                    at=row[1],
+                    severity=Severity(row[2]),
+                    title=row[3],
+                    detail=row[4],
+                    event_id=row[5],
+                    count=row[6],
+                    last_at=row[7],
+                    acknowledged=bool(row[8]),
+                )
+                for row in reversed(rows)
+            ]
+
+        for alert in await self._store.read(read):
+            self._alerts[alert.id] = alert
+            self._next_id = alert.id + 1
+
+    def raise_alert(
+        self, severity: Severity, title: str, detail: str = "", event_id: int | None = None
+    ) -> Alert:
+        """Add an alert, or count it on the unacknowledged one with the same title."""
+        now = to_iso(self._clock.wall())
+        open_one = next(
+            (alert for alert in self._alerts.values() if alert.title == title and not alert.acknowledged), None
+        )
+        if open_one is not None:
+            alert = replace(open_one, count=open_one.count + 1, last_at=now, detail=detail, event_id=event_id)
+        else:
+            alert = Alert(
+                id=self._next_id,
+                at=now,
+                severity=severity,
+                title=title,
+                detail=detail,
+                event_id=event_id,
+                last_at=now,
+            )
+            self._next_id += 1
+        self._put(alert)
+        self._forget_old()
+        self.on_raised(alert)
+        return alert
+
+    def acknowledge(self, alert_id: int | None = None) -> int:
+        """Mark one alert, or all, as seen. Answers how many changed."""
+        chosen = [
+            alert
+            for alert in self._alerts.values()
+            if not alert.acknowledged and (alert_id is None or alert.id == alert_id)
+        ]
+        for alert in chosen:
+            self._put(replace(alert, acknowledged=True))
+        return len(chosen)
+
+    def newest(self, limit: int) -> tuple[Alert, ...]:
+        """The newest alerts first."""
+        return tuple(list(self._alerts.values())[: -limit - 1 : -1])
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many wait to be seen."""
+        return sum(not alert.acknowledged for alert in self._alerts.values())
+
+    def _put(self, alert: Alert) -> None:
+        self._alerts[alert.id] = alert
+
+        def change(ledger: Ledger) -> None:
+            ledger.connection.execute(
+                "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    alert.id,
+                    alert.at,
+                    alert.severity.value,
+                    alert.title,
+                    alert.detail,
+                    alert.event_id,
+                    alert.count,
+                    alert.last_at,
+                    int(alert.acknowledged),
+                ),
+            )
+
+        self._store.change(change)
+
+    def _forget_old(self) -> None:
+        while len(self._alerts) > KEEP:
+            gone = next((a.id for a in self._alerts.values() if a.acknowledged), next(iter(self._alerts)))
+            del self._alerts[gone]
+            self._store.change(
+                lambda ledger, gone=gone: ledger.connection.execute("DELETE FROM alerts WHERE id = ?", (gone,))  # type: ignore[misc]
+            )

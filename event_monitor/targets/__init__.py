@@ -1,0 +1,6 @@
+"""What routing rules deliver to. Each target takes batches of deliveries and does real work."""
+
+from __future__ import annotations
+
+NAMES = ("log", "analytics", "storage", "alert", "notification")
+"""The targets that a rule may name."""

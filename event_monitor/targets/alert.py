@@ -1,0 +1,31 @@
+"""The ``alert`` target: an event becomes an alert that stays until a person has seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from event_monitor.bus.inflight import Pending
+from event_monitor.model import Priority, Severity
+from event_monitor.redaction import redact
+from event_monitor.summary import summarise
+from event_monitor.system.alerts import AlertBook
+
+
+class AlertTarget:
+    """Raises one alert for each event. Repeats of the same type and summary are counted."""
+
+    def __init__(self, alerts: AlertBook, mask: Sequence[str] = ()) -> None:
+        self._alerts = alerts
+        self._mask = tuple(mask)
+
+    async def handle(self, batch: Sequence[Pending]) -> None:
+        """Raise the alerts of a batch."""
+        for delivery in batch:
+            event = delivery.record.event
+            critical = event.priority is Priority.CRITICAL
+            self._alerts.raise_alert(
+                Severity.CRITICAL if critical else Severity.WARNING,
+                event.event_type,
+                summarise(event.event_type, redact(event.payload, self._mask)),
+                event.id,
+            )
