@@ -12,7 +12,7 @@ from event_monitor.messages import Publish, PublishText
 from event_monitor.model import PRIORITIES, Priority
 
 # A century: longer is a mistake in the unit.
-MAX_TTL = 3_155_760_000.0
+MAX_TTL = 3_153_600_000.0
 
 
 class EventLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,293 @@
+"""event-cli's full form: everything that the fast path leaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from event_monitor import __version__
+from event_monitor.cli.connection import Connection
+from event_monitor.cli.output import Printer, ReaderGone, confirm, report, report_error
+from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
+from event_monitor.grammar.commands import letters_message
+from event_monitor.grammar.parser import HelpWanted, VersionWanted, find_command, parse, to_message
+from event_monitor.grammar.render import dead_letter_detail, history_json
+from event_monitor.grammar.spec import Invocation
+from event_monitor.messages import (
+    DeadLetterPage,
+    Done,
+    DropDeadLetters,
+    QueryDeadLetters,
+    QueryEvents,
+    RetryDeadLetters,
+    Subscribe,
+)
+from event_monitor.paths import HomePaths
+
+_PAGE = 500
+_LIVE_SECONDS = 1.0
+_MAX_HELP_WIDTH = 100
+
+
+class _Session:
+    """One invocation on its way: what it says, where the home is, how it prints."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.invocation = invocation
+        self.values: dict[str, Any] = invocation.values
+        self.paths = HomePaths(invocation.home)
+        self.printer = Printer(invocation.output)
+
+    def request(self) -> Any:
+        """Send the invocation's message and return the reply."""
+        with Connection(self.paths) as connection:
+            return connection.request(to_message(self.invocation))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command line and return its exit status. Errors of the bus and of usage are
+    reported on stderr.
+
+    Raises ``OSError`` if a standard stream or the spool fails, ``UnicodeError`` for input that is
+    not UTF-8.
+    """
+    path, options, asked = find_command(arguments)
+    if path == ("hook",) and asked is None:
+        # With whatever options: the exit status of a usage error would block the assistant's tool.
+        from event_monitor.cli import hook
+
+        hook.run(_home_in(options))
+    try:
+        session = _Session(parse(arguments))
+        return _HANDLERS.get(session.invocation.command.path, _ask)(session)
+    except HelpWanted as wanted:
+        return _show_help(wanted.path)
+    except VersionWanted:
+        return _print(f"event-cli {__version__}")
+    except ReaderGone:
+        return 0
+    except EventMonitorError as error:
+        return report_error(error)
+
+
+def _home_in(options: Sequence[str]) -> str | None:
+    for index, word in enumerate(options):
+        if word.startswith("--home="):
+            return word.removeprefix("--home=")
+        if word == "--home" and index + 1 < len(options):
+            return options[index + 1]
+    return None
+
+
+def _show_help(path: tuple[str, ...]) -> int:
+    from event_monitor.grammar.help import help_text
+
+    return _print(help_text(path, min(shutil.get_terminal_size().columns, _MAX_HELP_WIDTH)))
+
+
+def _print(text: str) -> int:
+    try:
+        Printer("table").text(text)
+    except ReaderGone:
+        return 0
+    return 0
+
+
+def _ask(session: _Session) -> int:
+    """One message, one reply."""
+    session.printer.reply(session.request())
+    return 0
+
+
+def _publish(session: _Session) -> int:
+    values = session.values
+    if values["batch"]:
+        return _publish_batch(session)
+    if values["type"] == "-":
+        raise InvalidRequest("- as the type is for --batch", "give an event type, or add --batch")
+    from event_monitor.cli.publish import publish
+
+    names = ("payload", "priority", "key", "ttl", "source")
+    fields = {name: values[name] for name in names if values[name] is not None}
+    output = "json" if session.printer.json else "table"
+    return publish(session.paths, {"event_type": values["type"]} | fields, output)
+
+
+def _publish_batch(session: _Session) -> int:
+    values = session.values
+    if values["type"] != "-" or values["payload"] is not None:
+        raise InvalidRequest("--batch reads events from stdin", "write: publish - --batch")
+    for name in ("priority", "key", "ttl"):
+        if values[name] is not None:
+            raise InvalidRequest(f"--{name} cannot be combined with --batch", "name it in each line")
+    from event_monitor.cli.batch import Batch, Summary, lines_of
+
+    def show(summary: Summary) -> None:
+        done = summary.accepted + summary.duplicates + summary.spooled
+        sys.stderr.write(f"\r{done:,} published, {summary.refused:,} refused")
+        sys.stderr.flush()
+
+    terminal = os.isatty(2)
+    batch = Batch(session.paths, values["source"], show if terminal else None)
+    try:
+        status = batch.run(lines_of(0))
+    finally:
+        if terminal:
+            sys.stderr.write("\n")
+    summary = batch.summary
+    if session.printer.json:
+        session.printer.lines([msgspec.json.encode(summary)])
+    else:
+        session.printer.text(
+            f"{summary.accepted:,} accepted, {summary.duplicates:,} duplicate, {summary.spooled:,} spooled, "
+            f"{summary.refused:,} refused"
+        )
+    return status
+
+
+def _subscribe(session: _Session) -> int:
+    message = to_message(session.invocation)
+    if not isinstance(message, Subscribe) or message.handler != "-":
+        return _ask(session)
+    from event_monitor.cli.streams import subscribe
+
+    # JSON lines also on a terminal: that is what the handler - is.
+    printer = Printer(session.invocation.output or "json")
+    subscribe(session.paths, message, printer, session.values["count"])
+    return 0
+
+
+def _events(session: _Session) -> int:
+    from event_monitor.cli.streams import follow, history
+    from event_monitor.messages import EventPage
+
+    query = to_message(session.invocation)
+    if not isinstance(query, QueryEvents):
+        raise TypeError(type(query).__name__)
+    limit, printer = session.values["limit"], session.printer
+    if session.values["follow"]:
+        if query.status is not None or query.until is not None:
+            raise InvalidRequest("--follow cannot be combined with --status or --until", "leave them out")
+        follow(session.paths, query, limit, printer)
+        return 0
+    empty = True
+    for page in history(session.paths, query, limit):
+        printer.reply(EventPage(events=page))
+        empty = False
+    if empty and not printer.json:
+        printer.reply(EventPage(events=[]))
+    return 0
+
+
+def _stats(session: _Session) -> int:
+    if not session.values["live"]:
+        return _ask(session)
+    from event_monitor.cli.streams import live_stats
+
+    # Nothing sets the event: the wait is the second between two readings, and Ctrl+C ends it.
+    pause = threading.Event()
+    live_stats(session.paths, session.printer, lambda: pause.wait(_LIVE_SECONDS))
+    return 0
+
+
+def _state(session: _Session) -> int:
+    reply = session.request()
+    if session.values["history"] and session.printer.json:
+        session.printer.lines(history_json(reply))
+    else:
+        session.printer.reply(reply)
+    return 0
+
+
+def _list_letters(session: _Session) -> int:
+    limit = session.values["limit"]
+    query = to_message(session.invocation)
+    letters: list[Any] = []
+    with Connection(session.paths) as connection:
+        while not limit or len(letters) < limit:
+            size = min(_PAGE, limit - len(letters)) if limit else _PAGE
+            page = connection.request(msgspec.structs.replace(query, limit=size))
+            letters += page.dead_letters
+            if not page.more or not page.dead_letters:
+                break
+            query = msgspec.structs.replace(query, after=(letters[-1].id, letters[-1].target))
+    session.printer.reply(DeadLetterPage(dead_letters=letters, more=False))
+    return 0
+
+
+def _show_letters(session: _Session) -> int:
+    message = to_message(session.invocation)
+    if not isinstance(message, QueryDeadLetters):
+        raise TypeError(type(message).__name__)
+    page = session.request()
+    if not page.dead_letters:
+        raise NotFound(f"event {message.event_id} has no dead letters", "event-cli dlq list shows which have")
+    if session.printer.json:
+        session.printer.reply(page)
+    else:
+        width = session.printer.width
+        session.printer.text("\n\n".join(dead_letter_detail(letter, width) for letter in page.dead_letters))
+    return 0
+
+
+def _retry_letters(session: _Session) -> int:
+    return _change_letters(session, RetryDeadLetters)
+
+
+def _drop_letters(session: _Session) -> int:
+    values = session.values
+    asks = values["all"] and not values["yes"] and os.isatty(0)
+    messages = letters_message(DropDeadLetters, values)
+    if asks and not confirm("Drop all dead letters that match?"):
+        report("nothing was dropped")
+        return 1
+    return _send_letters(session, messages)
+
+
+def _change_letters(session: _Session, kind: type[RetryDeadLetters]) -> int:
+    return _send_letters(session, letters_message(kind, session.values))
+
+
+def _send_letters(session: _Session, messages: Sequence[Any]) -> int:
+    """Send each message; one that is refused does not keep the others back."""
+    status, replies = 0, []
+    with Connection(session.paths) as connection:
+        for message in messages:
+            try:
+                replies.append(connection.request(message))
+            except NotFound as error:
+                status = max(status, report_error(error))
+    if replies:
+        text = replies[0].message if len(replies) == 1 else ""
+        session.printer.reply(Done(count=sum(reply.count for reply in replies), message=text))
+    return status
+
+
+def _completion(session: _Session) -> int:
+    from event_monitor.cli.completion import offered_values
+    from event_monitor.grammar.completion import script
+
+    shell = session.values["shell"]
+    if shell in ("bash", "zsh", "fish"):
+        return _print(script(shell))
+    return _print("\n".join(offered_values(session.paths, shell)))
+
+
+_HANDLERS: dict[tuple[str, ...], Callable[[_Session], int]] = {
+    ("publish",): _publish,
+    ("subscribe",): _subscribe,
+    ("events",): _events,
+    ("stats",): _stats,
+    ("state",): _state,
+    ("dlq", "list"): _list_letters,
+    ("dlq", "show"): _show_letters,
+    ("dlq", "retry"): _retry_letters,
+    ("dlq", "drop"): _drop_letters,
+    ("completion",): _completion,
+}

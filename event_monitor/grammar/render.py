@@ -1,0 +1,392 @@
+"""Replies as text: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from event_monitor.grammar.table import Column, facts, table
+from event_monitor.grammar.text import clip, plain
+from event_monitor.messages import (
+    Alerts,
+    Analytics,
+    AnalyticsRow,
+    DeadLetter,
+    DeadLetterPage,
+    Done,
+    EventDetail,
+    EventPage,
+    Pong,
+    Published,
+    PublishedLines,
+    Route,
+    StateReport,
+    Stats,
+    Subscription,
+    SubscriptionInfo,
+    Subscriptions,
+)
+from event_monitor.model import Alert, Event, Snapshot
+from event_monitor.redaction import redact
+
+MASK = (
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "authorization",
+    "credential",
+    "private_key",
+)
+
+_encode = msgspec.json.encode
+
+
+def render_json(reply: Any) -> Iterator[bytes]:
+    """A reply as JSON: one object, or one a line for what is a list."""
+    if isinstance(reply, EventPage):
+        yield from map(_encode, reply.events)
+    elif isinstance(reply, DeadLetterPage):
+        yield from map(_encode, reply.dead_letters)
+    elif isinstance(reply, Subscriptions):
+        yield from map(_encode, reply.subscriptions)
+    elif isinstance(reply, Alerts):
+        yield from map(_encode, reply.alerts)
+    elif isinstance(reply, Subscription):
+        yield _encode(reply.subscription)
+    elif isinstance(reply, StateReport):
+        yield _encode({"state": reply.state, "since": reply.since, "reason": reply.reason})
+    else:
+        yield _encode(reply)
+
+
+def render_table(reply: Any, width: int, mask: Sequence[str] = MASK) -> str:
+    """A reply as text for a terminal ``width`` cells wide, without a newline at the end. Values of
+    keys that contain a word of ``mask`` are hidden. Raises ``TypeError`` for what is no reply."""
+    renderer = _RENDERERS.get(type(reply))
+    if renderer is None:
+        raise TypeError(f"no table for {type(reply).__name__}")
+    return renderer(reply, width, mask)
+
+
+def event_line(event: Event, width: int, mask: Sequence[str] = MASK) -> str:
+    """One event on one line, as a stream of events is shown."""
+    head = f"{_clock(event.timestamp)}  {event.id:>7}  {event.priority:<8}  {event.event_type}"
+    return clip(plain(f"{head}  {_brief(event.payload, mask)}"), width)
+
+
+def history_json(reply: StateReport) -> Iterator[bytes]:
+    """The changes of the system state, one a line, the oldest first."""
+    for change in reply.history:
+        yield _encode(
+            {"from": change.from_state, "to": change.to_state, "at": change.at, "reason": change.reason}
+        )
+
+
+def _published(reply: Published, width: int, mask: Sequence[str]) -> str:
+    targets = ", ".join(reply.targets) or "none"
+    if reply.status == "spooled":
+        return plain(f"spooled {reply.event_type}: no bus is running; it is delivered at the next start")
+    if reply.status == "duplicate":
+        return plain(f"duplicate {reply.event_type}: the key is that of event {reply.id}")
+    return plain(f"accepted {reply.event_type} as event {reply.id}, {reply.priority}, for {targets}")
+
+
+def _published_lines(reply: PublishedLines, width: int, mask: Sequence[str]) -> str:
+    return f"{reply.accepted:,} accepted, {reply.duplicates:,} duplicate, {len(reply.errors):,} refused"
+
+
+def _done(reply: Done, width: int, mask: Sequence[str]) -> str:
+    return plain(reply.message) if reply.message else f"done ({reply.count:,})"
+
+
+def _pong(reply: Pong, width: int, mask: Sequence[str]) -> str:
+    return plain(f"event-monitor {reply.version} runs as process {reply.pid} for {reply.home}")
+
+
+def _events(reply: EventPage, width: int, mask: Sequence[str]) -> str:
+    if not reply.events:
+        return "no events"
+    columns = (
+        Column("TIME"),
+        Column("ID", right=True),
+        Column("PRIORITY"),
+        Column("STATUS"),
+        Column("TYPE", flexible=True),
+        Column("PAYLOAD", flexible=True),
+    )
+    rows = [
+        (_clock(e.timestamp), str(e.id), e.priority, e.status, e.event_type, _brief(e.payload, mask))
+        for e in reply.events
+    ]
+    return table(columns, rows, width)
+
+
+def _event_detail(reply: EventDetail, width: int, mask: Sequence[str]) -> str:
+    event = reply.event
+    pairs = [
+        ("event", str(event.id)),
+        ("type", event.event_type),
+        ("time", event.timestamp),
+        ("priority", str(event.priority)),
+        ("status", str(event.status)),
+        ("source", event.source or "-"),
+        ("targets", ", ".join(reply.targets) or "-"),
+        ("caused by", ", ".join(f"{e.id} {e.event_type}" for e in reply.causes) or "-"),
+        ("caused", ", ".join(f"{e.id} {e.event_type}" for e in reply.effects) or "-"),
+    ]
+    rows = [
+        (d.target, d.state, str(d.attempts), d.errors[-1].error if d.errors else "") for d in reply.deliveries
+    ]
+    columns = (
+        Column("TARGET"),
+        Column("STATE"),
+        Column("ATTEMPTS", right=True),
+        Column("LAST ERROR", flexible=True),
+    )
+    parts = [facts(pairs, width), _pretty(event.payload, mask)]
+    return "\n\n".join([*parts, table(columns, rows, width)] if rows else parts)
+
+
+def _dead_letters(reply: DeadLetterPage, width: int, mask: Sequence[str]) -> str:
+    if not reply.dead_letters:
+        return "no dead letters"
+    columns = (
+        Column("ID", right=True),
+        Column("TYPE", flexible=True),
+        Column("TARGET"),
+        Column("ATTEMPTS", right=True),
+        Column("DEAD AT"),
+        Column("ERROR", flexible=True),
+    )
+    rows = [
+        (
+            str(letter.id),
+            letter.event_type,
+            letter.target,
+            str(letter.attempts),
+            _clock(letter.dead_at),
+            letter.error,
+        )
+        for letter in reply.dead_letters
+    ]
+    return table(columns, rows, width)
+
+
+def dead_letter_detail(letter: DeadLetter, width: int, mask: Sequence[str] = MASK) -> str:
+    """One dead letter with its payload and every error."""
+    pairs = [
+        ("event", f"{letter.id} {letter.event_type} {letter.priority}"),
+        ("target", letter.target),
+        ("attempts", str(letter.attempts)),
+        ("dead at", letter.dead_at),
+    ]
+    errors = [(error.get("at", ""), error.get("error", "")) for error in letter.errors] or [
+        ("", letter.error)
+    ]
+    shown = table((Column("TIME"), Column("ERROR", flexible=True)), errors, width)
+    return "\n\n".join((facts(pairs, width), _pretty(letter.payload, mask), shown))
+
+
+def _stats(reply: Stats, width: int, mask: Sequence[str]) -> str:
+    latency = reply.latency_ms
+    pairs = [
+        ("state", str(reply.state)),
+        ("events per second", f"{reply.events_per_second:,.1f}"),
+        ("latency", f"p50 {_ms(latency.p50)}, p95 {_ms(latency.p95)}, p99 {_ms(latency.p99)}"),
+        ("queue", f"{reply.queue_depth:,} waiting, {reply.in_memory:,} of them in memory"),
+        ("published", f"{reply.published:,}"),
+        ("delivered", f"{reply.delivered:,}"),
+        ("pending", f"{reply.pending:,}"),
+        ("retrying", f"{reply.retrying:,}"),
+        ("parked", f"{reply.parked:,}"),
+        ("dead", f"{reply.dead:,}"),
+        ("expired", f"{reply.expired:,}"),
+        ("sampled", f"{reply.sampled:,}"),
+        ("store", f"{_bytes(reply.store_bytes)}, log {_bytes(reply.wal_bytes)}"),
+        ("memory", _bytes(reply.rss_bytes)),
+        ("up", _duration(reply.uptime)),
+        *((f"breaker {plain(name)}", state) for name, state in sorted(reply.breakers.items())),
+    ]
+    text = facts(pairs, width)
+    if not reply.targets:
+        return text
+    names = list(dict.fromkeys(name for figures in reply.targets.values() for name in figures))
+    columns = [Column("TARGET", flexible=True), *(Column(plain(name).upper(), right=True) for name in names)]
+    rows = [
+        [target, *(_figure(figures.get(name)) for name in names)]
+        for target, figures in sorted(reply.targets.items())
+    ]
+    return f"{text}\n\n{table(columns, rows, width)}"
+
+
+def _state(reply: StateReport, width: int, mask: Sequence[str]) -> str:
+    text = facts([("state", str(reply.state)), ("since", reply.since), ("reason", reply.reason)], width)
+    if not reply.history:
+        return text
+    columns = (Column("TIME"), Column("FROM"), Column("TO"), Column("REASON", flexible=True))
+    rows = [
+        (_clock(change.at), change.from_state, change.to_state, change.reason) for change in reply.history
+    ]
+    return f"{text}\n\n{table(columns, rows, width)}"
+
+
+def _route(reply: Route, width: int, mask: Sequence[str]) -> str:
+    pairs = [
+        ("type", reply.event_type),
+        ("priority", str(reply.priority)),
+        ("targets", ", ".join(reply.targets) or "none"),
+        ("rules", ", ".join(reply.rules) or "none matches"),
+        ("time to live", _duration(reply.ttl) if reply.ttl is not None else "unlimited"),
+    ]
+    return facts(pairs, width)
+
+
+def _subscription(reply: Subscription, width: int, mask: Sequence[str]) -> str:
+    return _subscription_table([reply.subscription], width)
+
+
+def _subscriptions(reply: Subscriptions, width: int, mask: Sequence[str]) -> str:
+    return _subscription_table(reply.subscriptions, width) if reply.subscriptions else "no kept subscriptions"
+
+
+def _subscription_table(items: Sequence[SubscriptionInfo], width: int) -> str:
+    columns = (
+        Column("NAME"),
+        Column("PATTERN", flexible=True),
+        Column("HANDLER", flexible=True),
+        Column("FILTER", flexible=True),
+        Column("SINCE"),
+    )
+    rows = [(s.name, s.pattern, s.handler, s.filter or "-", _clock(s.created_at)) for s in items]
+    return table(columns, rows, width)
+
+
+def _alerts(reply: Alerts, width: int, mask: Sequence[str]) -> str:
+    if not reply.alerts:
+        return "no alerts"
+    columns = (
+        Column("ID", right=True),
+        Column("TIME"),
+        Column("SEVERITY"),
+        Column("SEEN"),
+        Column("TIMES", right=True),
+        Column("ALERT", flexible=True),
+    )
+    return table(columns, [_alert_row(alert) for alert in reply.alerts], width)
+
+
+def _alert_row(alert: Alert) -> tuple[str, ...]:
+    text = f"{alert.title}: {alert.detail}" if alert.detail else alert.title
+    seen = "yes" if alert.acknowledged else "no"
+    return str(alert.id), _clock(alert.last_at or alert.at), alert.severity, seen, str(alert.count), text
+
+
+def _analytics(reply: Analytics, width: int, mask: Sequence[str]) -> str:
+    parts = [
+        _analytics_table("TYPE", reply.by_type, width),
+        _analytics_table("COMMAND", reply.by_command, width),
+    ]
+    return "\n\n".join(part for part in parts if part) or "nothing was counted yet"
+
+
+def _analytics_table(heading: str, rows: Sequence[AnalyticsRow], width: int) -> str:
+    if not rows:
+        return ""
+    columns = (
+        Column(heading, flexible=True),
+        *(Column(name, right=True) for name in ("COUNT", "FAILED", "SUCCESS", "MEAN", "MAX")),
+        Column("LAST"),
+    )
+    cells = [
+        (
+            r.name,
+            f"{r.count:,}",
+            f"{r.failures:,}",
+            f"{r.success_rate:.0%}",
+            _ms(r.mean_ms),
+            _ms(r.max_ms),
+            _clock(r.last_at),
+        )
+        for r in rows
+    ]
+    return table(columns, cells, width)
+
+
+def _snapshot(reply: Snapshot, width: int, mask: Sequence[str]) -> str:
+    pairs = [
+        ("home", reply.home),
+        ("state", f"{reply.state} since {reply.state_since}: {reply.state_reason}"),
+        ("events per second", f"{reply.rate.per_second:,.1f}"),
+        ("queue", f"{reply.queue.depth:,} of {reply.queue.limit:,}"),
+        ("dead letters", f"{reply.queue.dead:,}"),
+        ("alerts", f"{reply.unacknowledged:,} not acknowledged"),
+        ("up", _duration(reply.uptime)),
+    ]
+    return facts(pairs, width)
+
+
+def _brief(payload: dict[str, Any], mask: Sequence[str]) -> str:
+    return _encode(redact(payload, mask)).decode()
+
+
+def _pretty(payload: dict[str, Any], mask: Sequence[str]) -> str:
+    text = msgspec.json.format(_encode(redact(payload, mask)), indent=2).decode()
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
+def _clock(timestamp: str) -> str:
+    """A timestamp to the second; what is none stays as it is."""
+    return timestamp[:19].replace("T", " ") if len(timestamp) >= 20 else timestamp
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f} ms"
+
+
+def _figure(value: float | int | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
+        size /= 1024
+    return f"{size:,.1f} GiB"
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    days, hours, minutes = whole // 86_400, whole // 3_600 % 24, whole // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{seconds:g} s"
+
+
+_RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
+    Published: _published,
+    PublishedLines: _published_lines,
+    Done: _done,
+    Pong: _pong,
+    EventPage: _events,
+    EventDetail: _event_detail,
+    DeadLetterPage: _dead_letters,
+    Stats: _stats,
+    StateReport: _state,
+    Route: _route,
+    Subscription: _subscription,
+    Subscriptions: _subscriptions,
+    Alerts: _alerts,
+    Analytics: _analytics,
+    Snapshot: _snapshot,
+}
