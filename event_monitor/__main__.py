@@ -7,7 +7,7 @@ import os
 import sys
 
 from event_monitor import __version__
-from event_monitor.errors import EventMonitorError, NoBus
+from event_monitor.errors import EventMonitorError, InvalidConfig, NoBus
 from event_monitor.paths import HomePaths
 
 EXAMPLES = """\
@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--headless", action="store_true", help="run the bus without a screen")
     mode.add_argument("--attach", action="store_true", help="show the bus that runs, start none")
-    mode.add_argument("--demo", action="store_true", help="invented traffic on a throw-away home, marked DEMO")
+    mode.add_argument(
+        "--demo", action="store_true", help="invented traffic on a throw-away home, marked DEMO"
+    )
     mode.add_argument("--once", action="store_true", help="print the overview as plain text and exit")
     mode.add_argument("--check-config", action="store_true", help="check both configuration files and exit")
     mode.add_argument("--print-config", action="store_true", help="print the settings in force and exit")
@@ -60,9 +62,9 @@ def _run(options: argparse.Namespace, paths: HomePaths) -> int:
     if options.check_config:
         return _check_config(paths)
     if options.print_config:
-        from event_monitor.config import load_settings, print_config
+        from event_monitor.settings_file import print_settings
 
-        sys.stdout.write(print_config(load_settings(paths)))
+        sys.stdout.write(print_settings(paths.settings))
         return 0
     if options.headless:
         from event_monitor.headless import run_headless
@@ -78,15 +80,22 @@ def _run(options: argparse.Namespace, paths: HomePaths) -> int:
 
 
 def _check_config(paths: HomePaths) -> int:
-    from event_monitor.config import check_config
+    from event_monitor.bus.rules import read_rules
+    from event_monitor.settings_file import load_settings
     from event_monitor.targets import NAMES
 
-    problems = check_config(paths, NAMES)
+    problems = []
+    for check in (lambda: load_settings(paths.settings), lambda: read_rules(paths.rules, NAMES)):
+        try:
+            check()
+        except InvalidConfig as error:
+            problems.append(error.message)
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
         files = [path for path in (paths.settings, paths.rules) if os.path.exists(path)]
-        print(f"no mistakes in {' and '.join(files)}" if files else f"no own settings in {paths.bus_dir}: the defaults apply")
+        none = f"no settings of your own in {paths.bus_dir}: the defaults apply"
+        print(f"no mistakes in {' and '.join(files)}" if files else none)
     return 2 if problems else 0
 
 

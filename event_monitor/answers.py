@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -13,15 +12,15 @@ from event_monitor.bus import history
 from event_monitor.bus.event_bus import EventBus, Receipt
 from event_monitor.bus.rules import compile_filter
 from event_monitor.bus.streams import EventStream
-from event_monitor.bus.topics import TopicPattern
 from event_monitor.clock import parse_time
 from event_monitor.control.hooks import translate
-from event_monitor.errors import EventMonitorError, InvalidEvent, InvalidRequest, NotFound, StoreUnavailable
+from event_monitor.errors import EventMonitorError, InvalidEvent, InvalidRequest, NotFound
 from event_monitor.model import Delivery, DeliveryState, Event, Priority, Snapshot, Status
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.system.alerts import AlertBook
 from event_monitor.system.state_machine import StateMachine
 from event_monitor.targets.analytics import AnalyticsTarget
+from event_monitor.topics import TopicPattern
 from event_monitor.validation import check_event_type, parse_payload
 
 _MAX_LIMIT = 1_000
@@ -89,11 +88,6 @@ class Answers:
         if handler is None:
             raise InvalidRequest(f"{type(message).__name__} is not a command or query")
         return await handler(message)
-
-    async def _catch_up(self) -> None:
-        """Let a query see what was handed in before it; while the disk refuses, what is there."""
-        with contextlib.suppress(StoreUnavailable):
-            await self._bus.store.flush()
 
     # --- commands ---------------------------------------------------------------------------
 
@@ -229,7 +223,7 @@ class Answers:
             until=parse_time(message.until, now) if message.until else None,
             matches=compile_filter(message.filter) if message.filter else None,
         )
-        await self._catch_up()
+        await self._bus.store.catch_up()
         events, cursor = await self._bus.store.read(
             lambda connection: history.read_events(
                 connection,
@@ -243,8 +237,10 @@ class Answers:
         return m.EventPage(events=events, cursor=cursor)
 
     async def _event(self, message: m.GetEvent) -> m.EventDetail:
-        await self._catch_up()
-        found = await self._bus.store.read(lambda connection: history.read_event(connection, message.event_id))
+        await self._bus.store.catch_up()
+        found = await self._bus.store.read(
+            lambda connection: history.read_event(connection, message.event_id)
+        )
         if found is None:
             raise NotFound(f"no event has the number {message.event_id}", "it may have passed the retention")
         event, targets, deliveries = found
@@ -263,7 +259,6 @@ class Answers:
         )
 
     async def _dead_letters(self, message: m.QueryDeadLetters) -> m.DeadLetterPage:
-        await self._catch_up()
         letters, more = await self._bus.dead_letter_queue.page(
             pattern=TopicPattern(message.event_type) if message.event_type else None,
             target=message.target,
@@ -295,7 +290,8 @@ def parse_line(line: str, source: str | None = None) -> m.Publish:
         publish = msgspec.convert({"source": source, **fields}, m.Publish)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidEvent(
-            f"not an event: {error}", 'write {"event_type": "a.b", "payload": {…}} with the options of publish'
+            f"not an event: {error}",
+            'write {"event_type": "a.b", "payload": {…}} with the options of publish',
         ) from None
     return publish
 
@@ -307,7 +303,9 @@ def parse_priority(text: str | None) -> Priority | None:
     try:
         return Priority(text.upper())
     except ValueError:
-        raise InvalidEvent(f"{text[:40]!r} is not a priority", "choose CRITICAL, HIGH, NORMAL or LOW") from None
+        raise InvalidEvent(
+            f"{text[:40]!r} is not a priority", "choose CRITICAL, HIGH, NORMAL or LOW"
+        ) from None
 
 
 def _parse_number(name: str, text: str | None) -> float | None:
@@ -316,7 +314,9 @@ def _parse_number(name: str, text: str | None) -> float | None:
     try:
         return float(text)
     except ValueError:
-        raise InvalidEvent(f"{name} {text[:40]!r} is not a number", "write seconds, such as 60 or 0.5") from None
+        raise InvalidEvent(
+            f"{name} {text[:40]!r} is not a number", "write seconds, such as 60 or 0.5"
+        ) from None
 
 
 def _parse_id(name: str, text: str | None) -> int | None:
@@ -355,7 +355,9 @@ def _all_deliveries(event: Event, targets: tuple[str, ...], known: list[Delivery
     if event.status is Status.EXPIRED and not known:
         state = DeliveryState.EXPIRED
     simple = [
-        Delivery(event_id=event.id, target=target, state=state, attempts=int(state is DeliveryState.DELIVERED))
+        Delivery(
+            event_id=event.id, target=target, state=state, attempts=int(state is DeliveryState.DELIVERED)
+        )
         for target in targets
         if target not in by_target
     ]

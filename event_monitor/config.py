@@ -8,12 +8,20 @@ import msgspec
 from msgspec import Meta
 
 from event_monitor.model import Priority
-from event_monitor.paths import HomePaths
 
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Limit = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
+
+PRIORITIES = {
+    "mcp.server.down": Priority.CRITICAL,
+    "error.critical": Priority.CRITICAL,
+    "mcp.call.failed": Priority.HIGH,
+    "command.failed": Priority.HIGH,
+    "system.#": Priority.HIGH,
+    "hook.message_display": Priority.LOW,
+}
 
 TIERS = {
     "critical_path": 5.0,
@@ -27,16 +35,16 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of all sections: an unknown key is a mistake, not a wish."""
 
 
-class BusSettings(Section):
+class BusSettings(Section, frozen=True):
     """Limits on events, and the priority of types whose publisher names none."""
 
     max_payload_bytes: Annotated[int, Meta(ge=1_024, le=1_000_000)] = 262_144
     max_payload_depth: Annotated[int, Meta(ge=1, le=500)] = 64
     max_causation_depth: Count = 32
-    priorities: dict[str, Priority] = {}
+    priorities: dict[str, Priority] = msgspec.field(default_factory=lambda: dict(PRIORITIES))
 
 
-class QueueSettings(Section):
+class QueueSettings(Section, frozen=True):
     """``max_in_memory`` and ``max_in_memory_bytes`` bound the window that memory holds on the
     disk queue; ``max_backlog`` is the number of undelivered events past which publish is refused,
     save for ``reserve`` places kept for CRITICAL events and the bus's own."""
@@ -47,21 +55,21 @@ class QueueSettings(Section):
     reserve: Limit = 1_000
 
 
-class StoreSettings(Section):
+class StoreSettings(Section, frozen=True):
     """``full`` syncs each commit to disk; ``normal`` survives a killed process, not a power cut."""
 
     durability: Literal["full", "normal"] = "full"
     retention_days: Annotated[float, Meta(gt=0, le=36_500)] = 30
 
 
-class RetrySettings(Section):
+class RetrySettings(Section, frozen=True):
     strategy: Literal["exponential", "linear", "fibonacci", "fixed"] = "exponential"
     max_retries: Annotated[int, Meta(ge=0, le=1_000)] = 5
     max_delay: Seconds = 300
     jitter: Annotated[float, Meta(ge=0, le=1)] = 0.25
 
 
-class TargetSettings(Section):
+class TargetSettings(Section, frozen=True):
     """How one target is served. ``timeout`` is a tier's name or seconds."""
 
     concurrency: Annotated[int, Meta(ge=1, le=1_000)] = 1
@@ -69,20 +77,20 @@ class TargetSettings(Section):
     retry: RetrySettings = RetrySettings()
 
 
-class LogTargetSettings(Section):
+class LogTargetSettings(Section, frozen=True):
     """``max_bytes`` is the size at which ``events.jsonl`` is rotated, ``keep`` how many old files stay."""
 
     max_bytes: Annotated[int, Meta(ge=4_096)] = 10_485_760
     keep: Annotated[int, Meta(ge=0, le=1_000)] = 5
 
 
-class NotificationSettings(Section):
+class NotificationSettings(Section, frozen=True):
     """``auto`` takes tmux inside tmux, else the desktop's notifier, else a toast."""
 
     via: Literal["auto", "tmux", "desktop", "toast"] = "auto"
 
 
-class SocketSettings(Section):
+class SocketSettings(Section, frozen=True):
     """Limits of the control socket. Sizes are bytes."""
 
     max_connections: Annotated[int, Meta(ge=1, le=10_000)] = 64
@@ -91,7 +99,7 @@ class SocketSettings(Section):
     max_unread_bytes: Annotated[int, Meta(ge=4_096)] = 1_048_576
 
 
-class DashboardSettings(Section):
+class DashboardSettings(Section, frozen=True):
     """``refresh`` is seconds between two pictures; ``keys`` remaps actions by their id."""
 
     refresh: Annotated[float, Meta(ge=0.2, le=60)] = 1.0
@@ -105,7 +113,7 @@ class DashboardSettings(Section):
     keys: dict[str, str] = {}
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """All settings of one home. ``timeouts`` are the tiers, in seconds."""
 
     bus: BusSettings = BusSettings()
@@ -116,7 +124,17 @@ class Settings(Section):
     targets: dict[str, TargetSettings] = {}
     log: LogTargetSettings = LogTargetSettings()
     notification: NotificationSettings = NotificationSettings()
-    mask: tuple[str, ...] = ("password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "credential", "private_key")
+    mask: tuple[str, ...] = (
+        "password",
+        "passwd",
+        "secret",
+        "token",
+        "api_key",
+        "apikey",
+        "authorization",
+        "credential",
+        "private_key",
+    )
     socket: SocketSettings = SocketSettings()
     dashboard: DashboardSettings = DashboardSettings()
 
@@ -127,8 +145,3 @@ class Settings(Section):
     def timeout_of(self, target: TargetSettings) -> float:
         """A target's timeout in seconds, its tier's name resolved."""
         return self.timeouts[target.timeout] if isinstance(target.timeout, str) else target.timeout
-
-
-def load_settings(paths: HomePaths) -> Settings:
-    """The shipped settings merged with the user's file. Raises ``InvalidConfig``."""
-    return Settings()

@@ -52,18 +52,21 @@ def show_path(path: Path) -> str:
 def read_json(content: str | bytes, origin: str) -> JsonDocument:
     """Parse a file's content. Raises ``InvalidConfig`` naming line and column of a syntax error."""
     if len(content) > MAX_BYTES:
-        raise InvalidConfig(f"{origin} has {len(content):,} bytes, the limit is {MAX_BYTES:,}", "make it smaller")
+        raise InvalidConfig(
+            f"{origin} has {len(content):,} bytes, the limit is {MAX_BYTES:,}", "make it smaller"
+        )
     if isinstance(content, bytes):
         try:
             content = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = content[: error.start].count(b"\n") + 1
+            line = error.object.count(b"\n", 0, error.start) + 1
             raise InvalidConfig(f"{origin}:{line}: the file is not UTF-8", "save it as UTF-8") from None
     try:
         value = json.loads(content, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise InvalidConfig(
-            f"{origin}:{error.lineno}:{error.colno}: not JSON: {error.msg}", "correct the syntax at that place"
+            f"{origin}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
+            "correct the syntax at that place",
         ) from None
     except (ValueError, RecursionError) as error:
         raise InvalidConfig(f"{origin}: not JSON: {error or 'nested too deeply'}", "correct it") from None
@@ -101,7 +104,9 @@ class _Walker:
         if path not in self._document.lines:
             self._document.lines[path] = self._line_at(place)
         if depth > _MAX_DEPTH:
-            raise InvalidConfig(f"{self._document.place(path)}: nested deeper than {_MAX_DEPTH} levels", "flatten it")
+            raise InvalidConfig(
+                f"{self._document.place(path)}: nested deeper than {_MAX_DEPTH} levels", "flatten it"
+            )
         opening = self._text[place]
         if opening == "{":
             return self._object(place, path, depth)

@@ -8,9 +8,9 @@ import logging
 import os
 import signal
 
-from event_monitor.config import load_settings
 from event_monitor.paths import HomePaths
 from event_monitor.runtime import Runtime
+from event_monitor.settings_file import load_settings
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def run_headless(paths: HomePaths) -> int:
     """Run until SIGTERM, SIGINT or SIGHUP; then settle, store and answer 0."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = load_settings(paths)
+    settings = load_settings(paths.settings)
 
     async def serve() -> None:
         stopping = asyncio.Event()

@@ -31,7 +31,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", forbid_
 # --- commands -------------------------------------------------------------------------------
 
 
-class Publish(Message, tag="publish"):
+class Publish(Message, tag="publish", frozen=True):
     """Accept one event. ``ttl`` is in seconds. Answers ``Published``."""
 
     event_type: str
@@ -46,7 +46,7 @@ class Publish(Message, tag="publish"):
     traceparent: str | None = None
 
 
-class PublishText(Message, tag="publish_text"):
+class PublishText(Message, tag="publish_text", frozen=True):
     """``Publish`` for a caller that has the payload as JSON text and no JSON library loaded.
 
     The other options may arrive as text too, as they stand on a command line."""
@@ -60,7 +60,7 @@ class PublishText(Message, tag="publish_text"):
     causation_id: str | None = None
 
 
-class PublishLines(Message, tag="publish_lines"):
+class PublishLines(Message, tag="publish_lines", frozen=True):
     """Accept many events, each a JSON object as text. Answers ``PublishedLines``: a bad line
     is reported and harms no other."""
 
@@ -68,14 +68,14 @@ class PublishLines(Message, tag="publish_lines"):
     source: str | None = None
 
 
-class PublishHook(Message, tag="publish_hook"):
+class PublishHook(Message, tag="publish_hook", frozen=True):
     """Accept an assistant's hook input as it came on stdin. Answers ``Published``."""
 
     text: str
     key: str | None = None
 
 
-class Subscribe(Message, tag="subscribe"):
+class Subscribe(Message, tag="subscribe", frozen=True):
     """Register a handler for a topic pattern.
 
     ``handler`` is ``-`` (answers an event stream for as long as it is read), ``exec:COMMAND``
@@ -89,13 +89,13 @@ class Subscribe(Message, tag="subscribe"):
     after_id: int | None = None
 
 
-class Unsubscribe(Message, tag="unsubscribe"):
+class Unsubscribe(Message, tag="unsubscribe", frozen=True):
     """Remove a kept subscription. Answers ``Done``."""
 
     name: str
 
 
-class RetryDeadLetters(Message, tag="retry_dead_letters"):
+class RetryDeadLetters(Message, tag="retry_dead_letters", frozen=True):
     """Queue dead letters again: those of one event, or all that match. Answers ``Done``."""
 
     event_id: int | None = None
@@ -104,7 +104,7 @@ class RetryDeadLetters(Message, tag="retry_dead_letters"):
     all: bool = False
 
 
-class DropDeadLetters(Message, tag="drop_dead_letters"):
+class DropDeadLetters(Message, tag="drop_dead_letters", frozen=True):
     """Give dead letters up; the event keeps its status and errors. Answers ``Done``."""
 
     event_id: int | None = None
@@ -113,40 +113,40 @@ class DropDeadLetters(Message, tag="drop_dead_letters"):
     all: bool = False
 
 
-class AcknowledgeAlerts(Message, tag="acknowledge_alerts"):
+class AcknowledgeAlerts(Message, tag="acknowledge_alerts", frozen=True):
     """Mark one alert, or all (``alert_id`` absent), as seen. Answers ``Done``."""
 
     alert_id: int | None = None
 
 
-class ReloadRules(Message, tag="reload_rules"):
+class ReloadRules(Message, tag="reload_rules", frozen=True):
     """Read the routing rules again now. Answers ``Done`` or the mistake."""
 
 
 # --- queries --------------------------------------------------------------------------------
 
 
-class Ping(Message, tag="ping"):
+class Ping(Message, tag="ping", frozen=True):
     """Answers ``Pong``."""
 
 
-class GetSnapshot(Message, tag="get_snapshot"):
+class GetSnapshot(Message, tag="get_snapshot", frozen=True):
     """Answers ``Snapshot``; its feed is left out if it still is at ``feed_revision``."""
 
     feed_revision: int = -1
 
 
-class GetStats(Message, tag="get_stats"):
+class GetStats(Message, tag="get_stats", frozen=True):
     """Answers ``Stats``."""
 
 
-class GetState(Message, tag="get_state"):
+class GetState(Message, tag="get_state", frozen=True):
     """Answers ``StateReport``; with ``history`` the last 100 transitions too, oldest first."""
 
     history: bool = False
 
 
-class QueryEvents(Message, tag="query_events"):
+class QueryEvents(Message, tag="query_events", frozen=True):
     """One page of history. ``type`` is a topic pattern, ``filter`` a regular expression over the
     type and the payload as JSON text; ``since`` and ``until`` are ISO 8601, epoch seconds or
     relative (``-15m``). With ``newest_first`` a page runs down from ``before_id``, else it runs
@@ -163,13 +163,13 @@ class QueryEvents(Message, tag="query_events"):
     limit: int = 100
 
 
-class GetEvent(Message, tag="get_event"):
+class GetEvent(Message, tag="get_event", frozen=True):
     """Answers ``EventDetail``."""
 
     event_id: int
 
 
-class QueryDeadLetters(Message, tag="query_dead_letters"):
+class QueryDeadLetters(Message, tag="query_dead_letters", frozen=True):
     """Answers ``DeadLetterPage``, the oldest first, starting after ``after`` (id, target)."""
 
     event_type: str | None = None
@@ -179,24 +179,24 @@ class QueryDeadLetters(Message, tag="query_dead_letters"):
     limit: int = 100
 
 
-class ResolveRoute(Message, tag="resolve_route"):
+class ResolveRoute(Message, tag="resolve_route", frozen=True):
     """Where an event of this type (and payload, if filters look at it) would go. Answers ``Route``."""
 
     event_type: str
     payload: dict[str, Any] = {}
 
 
-class QuerySubscriptions(Message, tag="query_subscriptions"):
+class QuerySubscriptions(Message, tag="query_subscriptions", frozen=True):
     """Answers ``Subscriptions``."""
 
 
-class QueryAlerts(Message, tag="query_alerts"):
+class QueryAlerts(Message, tag="query_alerts", frozen=True):
     """Answers ``Alerts``, the newest first."""
 
     limit: int = 100
 
 
-class GetAnalytics(Message, tag="get_analytics"):
+class GetAnalytics(Message, tag="get_analytics", frozen=True):
     """What the ``analytics`` target counted. Answers ``Analytics``."""
 
     since: str | None = None
@@ -247,20 +247,20 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all replies."""
 
 
-class Done(Reply):
+class Done(Reply, frozen=True):
     """A command was carried out; ``count`` says on how many things."""
 
     count: int = 0
     message: str = ""
 
 
-class Pong(Reply):
+class Pong(Reply, frozen=True):
     pid: int
     version: str
     home: str
 
 
-class Published(Reply):
+class Published(Reply, frozen=True):
     """``status`` is ``accepted``, ``duplicate`` (the key was known: ``id`` is the first event's)
     or ``spooled`` (``id`` is then ``None``)."""
 
@@ -277,7 +277,7 @@ class LineError(msgspec.Struct, frozen=True):
     message: str
 
 
-class PublishedLines(Reply):
+class PublishedLines(Reply, frozen=True):
     """``line`` of an error counts from 0 within the request."""
 
     accepted: int
@@ -295,15 +295,15 @@ class SubscriptionInfo(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
 
 
-class Subscription(Reply):
+class Subscription(Reply, frozen=True):
     subscription: SubscriptionInfo
 
 
-class Subscriptions(Reply):
+class Subscriptions(Reply, frozen=True):
     subscriptions: list[SubscriptionInfo]
 
 
-class Stats(Reply):
+class Stats(Reply, frozen=True):
     state: SystemState
     events_per_second: float
     queue_depth: int
@@ -326,14 +326,14 @@ class Stats(Reply):
     targets: dict[str, dict[str, float | int]] = {}
 
 
-class StateReport(Reply):
+class StateReport(Reply, frozen=True):
     state: SystemState
     since: str
     reason: str
     history: list[Transition] = []
 
 
-class EventPage(Reply):
+class EventPage(Reply, frozen=True):
     """``cursor`` is the id to go on from (as ``before_id``, or ``after_id`` when reading upwards);
     ``None`` at the end. A page may hold fewer events than asked for although there are more."""
 
@@ -341,7 +341,7 @@ class EventPage(Reply):
     cursor: int | None = None
 
 
-class EventDetail(Reply):
+class EventDetail(Reply, frozen=True):
     """One event with its deliveries, what caused it (nearest first) and what it caused."""
 
     event: Event
@@ -365,12 +365,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[dict[str, str]] = []
 
 
-class DeadLetterPage(Reply):
+class DeadLetterPage(Reply, frozen=True):
     dead_letters: list[DeadLetter]
     more: bool
 
 
-class Route(Reply):
+class Route(Reply, frozen=True):
     """``rules`` are the patterns that matched, as they stand in the file."""
 
     event_type: str
@@ -380,7 +380,7 @@ class Route(Reply):
     ttl: float | None = None
 
 
-class Alerts(Reply):
+class Alerts(Reply, frozen=True):
     alerts: list[Alert]
 
 
@@ -396,7 +396,7 @@ class AnalyticsRow(msgspec.Struct, frozen=True, kw_only=True):
     last_at: str
 
 
-class Analytics(Reply):
+class Analytics(Reply, frozen=True):
     by_type: list[AnalyticsRow]
     by_command: list[AnalyticsRow]
 

@@ -13,29 +13,23 @@ from typing import Any
 import msgspec
 
 
-class Priority(str, enum.Enum):
+class Priority(enum.StrEnum):
     """How urgent an event is; ``rank`` 0 is served first."""
 
     rank: int
 
-    CRITICAL = ("CRITICAL", 0)
-    HIGH = ("HIGH", 1)
-    NORMAL = ("NORMAL", 2)
-    LOW = ("LOW", 3)
-
-    def __new__(cls, word: str, rank: int) -> Priority:
-        member = str.__new__(cls, word)
-        member._value_ = word
-        member.rank = rank
-        return member
-
-    __str__ = str.__str__
+    CRITICAL = "CRITICAL"
+    HIGH = "HIGH"
+    NORMAL = "NORMAL"
+    LOW = "LOW"
 
 
 PRIORITIES = tuple(Priority)
+for _rank, _level in enumerate(PRIORITIES):
+    _level.rank = _rank
 
 
-class Status(str, enum.Enum):
+class Status(enum.StrEnum):
     """What became of an event: the sum over its deliveries."""
 
     PENDING = "pending"
@@ -44,10 +38,8 @@ class Status(str, enum.Enum):
     EXPIRED = "expired"
     SAMPLED = "sampled"
 
-    __str__ = str.__str__
 
-
-class DeliveryState(str, enum.Enum):
+class DeliveryState(enum.StrEnum):
     """Where one event stands with one target."""
 
     QUEUED = "queued"
@@ -59,10 +51,8 @@ class DeliveryState(str, enum.Enum):
     EXPIRED = "expired"
     DROPPED = "dropped"
 
-    __str__ = str.__str__
 
-
-class SystemState(str, enum.Enum):
+class SystemState(enum.StrEnum):
     """The six states of the whole system."""
 
     INITIALIZING = "INITIALIZING"
@@ -72,17 +62,13 @@ class SystemState(str, enum.Enum):
     FAILED = "FAILED"
     MAINTENANCE = "MAINTENANCE"
 
-    __str__ = str.__str__
 
-
-class Severity(str, enum.Enum):
+class Severity(enum.StrEnum):
     """How loud an alert is."""
 
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
-
-    __str__ = str.__str__
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from event_monitor.bus.feed import Feed
 from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.rules import RuleSet, read_rules
 from event_monitor.clock import Clock, LoopClock
-from event_monitor.config import Settings, load_settings
+from event_monitor.config import Settings
 from event_monitor.control.lock import HomeLock
 from event_monitor.control.server import ControlServer
 from event_monitor.control.spool import Spool
@@ -24,6 +24,7 @@ from event_monitor.messages import Message
 from event_monitor.model import PRIORITIES, Severity, SystemState, Transition
 from event_monitor.overview import Overview
 from event_monitor.paths import HomePaths
+from event_monitor.settings_file import load_settings
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.system.alerts import AlertBook
 from event_monitor.system.state_machine import StateMachine, TransitionNotSaved, TransitionRefused
@@ -69,7 +70,7 @@ class Runtime:
     async def start(cls, paths: HomePaths, settings: Settings | None = None, *, demo: bool = False) -> Self:
         """Start all parts. Raises ``InvalidConfig`` before anything is touched, ``AlreadyRunning``
         if a live process owns the home, ``StoreTooNew`` or ``StoreUnavailable``."""
-        settings = settings or load_settings(paths)
+        settings = settings or load_settings(paths.settings)
         rules = read_rules(paths.rules, NAMES)
         runtime = cls(paths, settings, demo=demo)
         try:
@@ -164,7 +165,10 @@ class Runtime:
         if record.event.source == SOURCE:
             return
         self.alerts.raise_alert(
-            Severity.WARNING, f"Dead letter from {target}", f"{record.event.event_type}: {error}", record.event.id
+            Severity.WARNING,
+            f"Dead letter from {target}",
+            f"{record.event.event_type}: {error}",
+            record.event.id,
         )
 
     def _on_trouble(self, error: Exception | None) -> None:
@@ -208,7 +212,9 @@ class Runtime:
     def _publish_own(self, event_type: str, payload: dict[str, Any]) -> None:
         """Publish an event of the bus's own without waiting for the disk."""
         try:
-            future, _ = self.bus.submit(event_type, payload, priority=PRIORITIES[0] if self._is_tight() else None, source=SOURCE)
+            future, _ = self.bus.submit(
+                event_type, payload, priority=PRIORITIES[0] if self._is_tight() else None, source=SOURCE
+            )
         except EventMonitorError as error:
             logger.warning("%s was not published: %s", event_type, error)
             return
@@ -271,7 +277,9 @@ class Runtime:
                 except EventMonitorError as error:
                     await asyncio.to_thread(self._spool.reject, entry, str(error))
                     self.alerts.raise_alert(
-                        Severity.WARNING, "A spooled event was refused", f"{error}; it is kept in {self.paths.spool}/bad"
+                        Severity.WARNING,
+                        "A spooled event was refused",
+                        f"{error}; it is kept in {self.paths.spool}/bad",
                     )
                 else:
                     await asyncio.to_thread(self._spool.done, entry)
@@ -314,5 +322,3 @@ def _file_stamp(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
-
-

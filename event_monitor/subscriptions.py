@@ -9,11 +9,11 @@ import sqlite3
 
 from event_monitor.bus.event_bus import EventBus, Handler
 from event_monitor.bus.rules import compile_filter
-from event_monitor.bus.topics import TopicPattern
 from event_monitor.clock import to_iso
 from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
 from event_monitor.messages import Subscribe, SubscriptionInfo
 from event_monitor.targets.handlers import CommandHandler, python_handler
+from event_monitor.topics import TopicPattern
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,13 @@ class Subscriptions:
         """Serve what a former run kept. Answers what could not be served, and why."""
 
         def read(connection: sqlite3.Connection) -> list[SubscriptionInfo]:
-            rows = connection.execute("SELECT name, pattern, handler, filter, created_at FROM subscriptions").fetchall()
+            rows = connection.execute(
+                "SELECT name, pattern, handler, filter, created_at FROM subscriptions"
+            ).fetchall()
             return [
-                SubscriptionInfo(name=row[0], pattern=row[1], handler=row[2], filter=row[3], created_at=row[4])
+                SubscriptionInfo(
+                    name=row[0], pattern=row[1], handler=row[2], filter=row[3], created_at=row[4]
+                )
                 for row in rows
             ]
 
@@ -50,11 +54,14 @@ class Subscriptions:
 
     async def add(self, message: Subscribe) -> SubscriptionInfo:
         """Check, keep and serve a new subscription. Raises ``InvalidRequest``."""
-        digest = hashlib.sha256(f"{message.pattern} {message.handler} {message.filter}".encode()).hexdigest()[:8]
+        digest = hashlib.sha256(f"{message.pattern} {message.handler} {message.filter}".encode()).hexdigest()[
+            :8
+        ]
         name = message.name or f"{message.handler.partition(':')[0]}-{digest}"
         if not _NAME.fullmatch(name):
             raise InvalidRequest(
-                f"{name[:80]!r} cannot be a subscription's name", "use up to 80 lower-case letters, digits, . _ -"
+                f"{name[:80]!r} cannot be a subscription's name",
+                "use up to 80 lower-case letters, digits, . _ -",
             )
         if name in self._kept:
             raise InvalidRequest(
@@ -71,7 +78,9 @@ class Subscriptions:
         row = (info.name, info.pattern, info.handler, info.filter, info.created_at)
         try:
             await self._bus.store.write(
-                lambda ledger: ledger.connection.execute("INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?)", row)
+                lambda ledger: ledger.connection.execute(
+                    "INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?)", row
+                )
             )
         except BaseException:
             await self._bus.unsubscribe(name)

@@ -24,9 +24,12 @@ def check_event_type(text: str) -> None:
     if len(text) <= MAX_TYPE and _TYPE.fullmatch(text):
         return
     if len(text) > MAX_TYPE:
-        raise InvalidEvent(f"an event type has at most {MAX_TYPE} characters, this one {len(text)}", "shorten it")
+        raise InvalidEvent(
+            f"an event type has at most {MAX_TYPE} characters, this one {len(text)}", "shorten it"
+        )
     raise InvalidEvent(
-        f"{text!r} is not an event type", "write dot-separated words of a-z, 0-9, _ and -, such as backup.completed"
+        f"{text!r} is not an event type",
+        "write dot-separated words of a-z, 0-9, _ and -, such as backup.completed",
     )
 
 
@@ -58,7 +61,8 @@ def parse_payload(text: str | bytes, max_bytes: int, max_depth: int) -> dict[str
         raise InvalidEvent(f"$: the payload is nested deeper than {max_depth} levels", "flatten it") from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise InvalidEvent(
-            f"$: the payload is not a JSON object: {error}", """write it as '{"key": "value"}', in single quotes"""
+            f"$: the payload is not a JSON object: {error}",
+            """write it as '{"key": "value"}', in single quotes""",
         ) from None
     check_payload(payload, max_bytes, max_depth)
     return payload
@@ -80,7 +84,9 @@ def check_name(what: str, text: str) -> None:
 def check_ttl(ttl: float) -> None:
     """Raises ``InvalidEvent`` unless ``ttl`` is a positive, finite number of seconds."""
     if not 0 < ttl <= 3_153_600_000:
-        raise InvalidEvent(f"ttl {ttl!r} is not a positive number of seconds", "write seconds, such as 60 or 0.5")
+        raise InvalidEvent(
+            f"ttl {ttl!r} is not a positive number of seconds", "write seconds, such as 60 or 0.5"
+        )
 
 
 def _is_json(payload: dict[Any, Any], max_depth: int) -> bool:
@@ -135,7 +141,9 @@ def _explain(payload: object, max_depth: int) -> None:
             elif type(inner) is int and not -_INTEGER_LIMIT < inner < _INTEGER_LIMIT:
                 raise InvalidEvent(f"{place}: the number has over 300 digits", "send it as text")
             elif inner is not None and type(inner) not in (str, bool, int, float):
-                raise InvalidEvent(f"{place}: {_kind(inner)} is not JSON", "convert it to text, a number or a list")
+                raise InvalidEvent(
+                    f"{place}: {_kind(inner)} is not JSON", "convert it to text, a number or a list"
+                )
 
 
 def _find_surrogate(payload: object) -> str:
@@ -156,5 +164,12 @@ def _find_surrogate(payload: object) -> str:
 
 
 def _kind(value: object) -> str:
-    names = {type(None): "null", bool: "a truth value", int: "a number", float: "a number", str: "text", list: "a list"}
+    names = {
+        type(None): "null",
+        bool: "a truth value",
+        int: "a number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+    }
     return names.get(type(value), f"a Python {type(value).__name__}")

@@ -56,7 +56,7 @@ class Database:
         A cancelled caller does not stop the work.
         """
         box: list[T] = []
-        await self._connection.executemany(_RUN, [lambda connection: box.append(work(connection))])  # type: ignore[list-item]
+        await self._connection.executemany(_RUN, [lambda connection: box.append(work(connection))])
         return box[0]
 
     async def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from event_monitor.bus.dispatcher import Dispatcher
 from event_monitor.bus.history import read_dead_letters
 from event_monitor.bus.store import EventStore
-from event_monitor.bus.topics import TopicPattern
 from event_monitor.clock import Clock, to_iso
 from event_monitor.messages import DeadLetter
 from event_monitor.model import DeliveryState
+from event_monitor.topics import TopicPattern
 
 PAGE = 500
 
@@ -34,6 +34,7 @@ class DeadLetterQueue:
         limit: int = 100,
     ) -> tuple[list[DeadLetter], bool]:
         """The oldest dead letters after ``after``, and whether there are more."""
+        await self._store.catch_up()
         return await self._store.read(
             lambda connection: read_dead_letters(
                 connection, pattern=pattern, target=target, event_id=event_id, after=after, limit=limit
@@ -57,7 +58,6 @@ class DeadLetterQueue:
     ) -> int:
         total = 0
         after: tuple[int, str] | None = None
-        await self._store.flush()
         while True:
             page, more = await self.page(
                 pattern=pattern, target=target, event_id=event_id, after=after, limit=PAGE

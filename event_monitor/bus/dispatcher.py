@@ -13,6 +13,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -121,10 +122,9 @@ class Dispatcher:
         if lane is None:
             return
         await lane.drain(self.clock.monotonic())
-        for queue in lane.queues:
-            while queue:
-                delivery = queue.popleft()
-                self._die(delivery, f"target {name} was removed", lane)
+        for delivery in (*lane.interrupted, *chain.from_iterable(lane.queues)):
+            self._die(delivery, f"target {name} was removed", lane)
+        lane.interrupted.clear()
         await self.store.write(lambda ledger: ledger.bury_target(name, self._now()))
 
     def _open(self, rank: int) -> bool:
@@ -188,10 +188,10 @@ class Dispatcher:
             self.window.release(record)
             return
         if record.event.depth > self._max_depth:
-            chain = f"loop: the causation chain is {record.event.depth} events long"
+            reason = f"loop: the causation chain is {record.event.depth} events long"
             for place in range(len(record.targets)):
                 if record.outcomes[place] is DeliveryState.QUEUED:
-                    self._die(Pending(record, place), chain, None)
+                    self._die(Pending(record, place), reason, None)
             return
         for place, target in enumerate(record.targets):
             if record.outcomes[place] is not DeliveryState.QUEUED:
@@ -217,9 +217,7 @@ class Dispatcher:
                 return None
             deadline = now + left
         age = max(0.0, self.clock.wall() - from_iso(event.timestamp))
-        record = InFlight(
-            event, queued.targets, size=queued.size, accepted_at=now - age, deadline=deadline
-        )
+        record = InFlight(event, queued.targets, size=queued.size, accepted_at=now - age, deadline=deadline)
         for target, state in queued.stored:
             if target in record.targets:
                 record.outcomes[record.targets.index(target)] = state
@@ -330,9 +328,7 @@ class Dispatcher:
             self._unload(lane, record)
         self._owe_less(record)
 
-    def _put(
-        self, delivery: Pending, state: DeliveryState, *, next_attempt_at: str | None = None
-    ) -> None:
+    def _put(self, delivery: Pending, state: DeliveryState, *, next_attempt_at: str | None = None) -> None:
         record = delivery.record
         record.unusual = True
         record.outcomes[delivery.place] = state
@@ -350,7 +346,9 @@ class Dispatcher:
         else:
             self.store.change(lambda ledger: ledger.put_delivery(row))
 
-    def _row(self, delivery: Pending, state: DeliveryState, next_attempt_at: str | None = None) -> DeliveryRow:
+    def _row(
+        self, delivery: Pending, state: DeliveryState, next_attempt_at: str | None = None
+    ) -> DeliveryRow:
         return DeliveryRow(
             delivery.record.event.id,
             delivery.target,

@@ -23,13 +23,13 @@ from event_monitor.bus.meters import RateMeter
 from event_monitor.bus.rules import RuleSet
 from event_monitor.bus.store import EventStore
 from event_monitor.bus.streams import EventStream
-from event_monitor.bus.topics import TopicPattern
 from event_monitor.clock import Clock, LoopClock, Stamper
 from event_monitor.config import Settings, TargetSettings
 from event_monitor.errors import BusClosed, BusFull, InvalidEvent, InvalidRequest, StoreUnavailable
 from event_monitor.messages import Route
 from event_monitor.model import Event, Priority, Status
 from event_monitor.resilience.retry import RetryPolicy
+from event_monitor.topics import TopicPattern
 from event_monitor.validation import check_event_type, check_name, check_payload, check_ttl
 
 Handler = Callable[[Event], Awaitable[None] | None]
@@ -209,7 +209,12 @@ class EventBus:
         check_event_type(event_type)
         limits = self.settings.bus
         encoded = check_payload(payload, limits.max_payload_bytes, limits.max_payload_depth).decode()
-        for name, value in (("key", key), ("source", source), ("correlation_id", correlation_id), ("traceparent", traceparent)):
+        for name, value in (
+            ("key", key),
+            ("source", source),
+            ("correlation_id", correlation_id),
+            ("traceparent", traceparent),
+        ):
             if value is not None:
                 check_name(name, value)
         if schema_version < 1:
@@ -382,8 +387,11 @@ class EventBus:
         Answers the name.
         """
         compiled = TopicPattern(pattern)
-        name = name or f"{getattr(handler, '__module__', 'handler')}.{getattr(handler, '__qualname__', 'handler')}"
-        if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
+        name = (
+            name
+            or f"{getattr(handler, '__module__', 'handler')}.{getattr(handler, '__qualname__', 'handler')}"
+        )
+        if _is_coroutine_function(handler):
             handle = single(_coroutine_handler(handler))
         else:
             handle = blocking(_plain_handler(handler), self._threads)
@@ -420,7 +428,11 @@ class EventBus:
         counters = self.store.counters
         return max(
             0,
-            counters["accepted"] - counters["delivered"] - counters["dead"] - counters["expired"] - counters["sampled"],
+            counters["accepted"]
+            - counters["delivered"]
+            - counters["dead"]
+            - counters["expired"]
+            - counters["sampled"],
         )
 
     async def settled(self) -> None:
@@ -455,6 +467,10 @@ class EventBus:
                     continue
 
 
+def _is_coroutine_function(handler: Handler) -> bool:
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
 def _coroutine_handler(handler: Handler) -> Callable[[Pending], Awaitable[None]]:
     async def handle(delivery: Pending) -> None:
         token = current_event.set(delivery.record.event)
@@ -471,6 +487,3 @@ def _plain_handler(handler: Handler) -> Callable[[Pending], None]:
         handler(delivery.record.event)
 
     return handle
-
-
-

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from event_monitor.bus.topics import TopicPattern
 from event_monitor.clock import to_iso
 from event_monitor.messages import DeadLetter
 from event_monitor.model import PRIORITIES, Delivery, DeliveryError, DeliveryState, Event, Status
+from event_monitor.topics import TopicPattern
 
 _COLUMNS = (
     "e.id, e.timestamp, e.event_type, e.payload, e.status, e.retry_count, e.priority, e.source, e.key, "
@@ -120,7 +120,8 @@ def next_queued(connection: sqlite3.Connection, rank: int, after: int, limit: in
         return QueuePage([], True)
     stored: dict[int, list[tuple[str, DeliveryState]]] = {}
     for event_id, target, state in connection.execute(
-        "SELECT event_id, target, state FROM deliveries WHERE event_id BETWEEN ? AND ?", (rows[0][0], rows[-1][0])
+        "SELECT event_id, target, state FROM deliveries WHERE event_id BETWEEN ? AND ?",
+        (rows[0][0], rows[-1][0]),
     ):
         stored.setdefault(event_id, []).append((target, DeliveryState(state)))
     events = [
@@ -196,10 +197,8 @@ def read_events(
         f"SELECT {_COLUMNS} FROM events e {where} ORDER BY e.id {order} LIMIT ?", (*values, SCAN_LIMIT)
     )
     events: list[Event] = []
-    scanned = 0
     following: int | None = None
-    for row in cursor:
-        scanned += 1
+    for scanned, row in enumerate(cursor, 1):
         if _chosen(wanted, row[2], row[3]):
             events.append(to_event(row))
         if len(events) == limit or scanned == SCAN_LIMIT:
@@ -223,7 +222,9 @@ def _conditions(wanted: EventFilter) -> tuple[list[str], list[Any]]:
             "SELECT event_id FROM deliveries WHERE state IN ('queued', 'retrying', 'parked'))"
         )
     elif wanted.status is not None:
-        conditions.append("e.status = ?" if wanted.status is Status.DELIVERED else f"e.status = '{wanted.status.value}'")
+        conditions.append(
+            "e.status = ?" if wanted.status is Status.DELIVERED else f"e.status = '{wanted.status.value}'"
+        )
         if wanted.status is Status.DELIVERED:
             values.append(wanted.status.value)
     if wanted.since is not None:
@@ -238,15 +239,16 @@ def _conditions(wanted: EventFilter) -> tuple[list[str], list[Any]]:
 def _chosen(wanted: EventFilter, event_type: str, payload: str) -> bool:
     if wanted.pattern is not None and not wanted.pattern.matches(event_type):
         return False
-    return wanted.matches is None or bool(
-        wanted.matches.search(event_type) or wanted.matches.search(payload)
-    )
+    return wanted.matches is None or bool(wanted.matches.search(event_type) or wanted.matches.search(payload))
 
 
-def read_event(connection: sqlite3.Connection, event_id: int) -> tuple[Event, tuple[str, ...], list[Delivery]] | None:
+def read_event(
+    connection: sqlite3.Connection, event_id: int
+) -> tuple[Event, tuple[str, ...], list[Delivery]] | None:
     """An event, the targets it was routed to, and its deliveries that were not simply done."""
     row = connection.execute(
-        f"SELECT {_COLUMNS}, r.targets FROM events e LEFT JOIN routes r ON r.id = e.route WHERE e.id = ?", (event_id,)
+        f"SELECT {_COLUMNS}, r.targets FROM events e LEFT JOIN routes r ON r.id = e.route WHERE e.id = ?",
+        (event_id,),
     ).fetchone()
     if row is None:
         return None
@@ -260,7 +262,8 @@ def read_event(connection: sqlite3.Connection, event_id: int) -> tuple[Event, tu
             errors=_decode_errors(errors),
         )
         for target, state, attempts, next_attempt_at, errors in connection.execute(
-            "SELECT target, state, attempts, next_attempt_at, errors FROM deliveries WHERE event_id = ?", (event_id,)
+            "SELECT target, state, attempts, next_attempt_at, errors FROM deliveries WHERE event_id = ?",
+            (event_id,),
         )
     ]
     return to_event(row), _decode_targets(row[_WIDTH] or "[]"), deliveries
@@ -270,7 +273,9 @@ def read_causes(connection: sqlite3.Connection, event: Event, limit: int = 32) -
     """What led to an event, the nearest first."""
     causes: list[Event] = []
     while event.causation_id is not None and len(causes) < limit:
-        row = connection.execute(f"SELECT {_COLUMNS} FROM events e WHERE e.id = ?", (event.causation_id,)).fetchone()
+        row = connection.execute(
+            f"SELECT {_COLUMNS} FROM events e WHERE e.id = ?", (event.causation_id,)
+        ).fetchone()
         if row is None:
             break
         event = to_event(row)

@@ -72,6 +72,7 @@ class Lane:
         self.timeouts = 0
         self.abandoned: set[asyncio.Task[None]] = set()
         self.closed = False
+        self.interrupted: list[Pending] = []
         self._workers: set[_Worker] = set()
         self._wake: deque[asyncio.Future[None]] = deque()
 
@@ -174,7 +175,7 @@ class Lane:
 
     async def drain(self, deadline: float) -> None:
         """Stop taking deliveries, let running handlers finish until ``deadline`` (loop time), then
-        cancel them. What was not settled stays on disk and is delivered at the next start."""
+        cancel them. What was not settled is in ``interrupted`` and the queues, and stays on disk."""
         self.closed = True
         workers = list(self._workers)
         for worker in workers:
@@ -219,6 +220,7 @@ class _Worker:
                 await lane.handle(batch)
             except asyncio.CancelledError:
                 if not self.timed_out:
+                    lane.interrupted.extend(batch)
                     raise
                 error = HandlerTimeout(f"no answer within {lane.timeout:g} s")
             except Exception as raised:  # noqa: BLE001 - a handler may raise anything; it becomes the delivery's error

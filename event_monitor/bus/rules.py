@@ -18,10 +18,10 @@ from typing import Any, Self
 import msgspec
 import re2
 
-from event_monitor.bus.topics import TopicPattern
 from event_monitor.config_places import MAX_BYTES, JsonDocument, read_json
 from event_monitor.errors import InvalidConfig, InvalidRequest
 from event_monitor.model import Event, Priority
+from event_monitor.topics import TopicPattern
 
 MAX_RULES = 10_000
 INSPECTED = 65_536
@@ -209,7 +209,11 @@ class _Reader:
                 self._mistake((key,), f"unknown key {key!r}", "only routing")
         routing = root.get("routing")
         if not isinstance(routing, dict):
-            self._mistake(("routing",) if "routing" in root else (), f"found {_show(routing)} as routing", "an object of patterns")
+            self._mistake(
+                ("routing",) if "routing" in root else (),
+                f"found {_show(routing)} as routing",
+                "an object of patterns",
+            )
             return []
         if len(routing) > MAX_RULES:
             self._mistake(("routing",), f"{len(routing):,} rules", f"at most {MAX_RULES:,}")
@@ -236,10 +240,16 @@ class _Reader:
     def _long_rule(self, path: tuple[str | int, ...], pattern: TopicPattern, value: dict[str, Any]) -> Rule:
         for key in value:
             if key not in _RULE_KEYS:
-                self._mistake((*path, key), f"unknown key {key!r}{_guess(key, _RULE_KEYS)}", ", ".join(_RULE_KEYS))
+                self._mistake(
+                    (*path, key), f"unknown key {key!r}{_guess(key, _RULE_KEYS)}", ", ".join(_RULE_KEYS)
+                )
         targets = value.get("targets")
         if not isinstance(targets, list):
-            self._mistake((*path, "targets") if "targets" in value else path, f"found {_show(targets)} as targets", "a list of targets")
+            self._mistake(
+                (*path, "targets") if "targets" in value else path,
+                f"found {_show(targets)} as targets",
+                "a list of targets",
+            )
             targets = []
         return Rule(
             pattern,
@@ -253,7 +263,11 @@ class _Reader:
         for place, name in enumerate(names):
             if not isinstance(name, str) or name not in self._known:
                 guess = _guess(name, self._known) if isinstance(name, str) else ""
-                self._mistake((*path, place), f"no target is named {_show(name)}{guess}", "one of " + ", ".join(sorted(self._known)))
+                self._mistake(
+                    (*path, place),
+                    f"no target is named {_show(name)}{guess}",
+                    "one of " + ", ".join(sorted(self._known)),
+                )
         return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
     def _priority(self, path: tuple[str | int, ...], value: Any) -> Priority | None:
@@ -277,20 +291,30 @@ class _Reader:
         if value is None:
             return ()
         if isinstance(value, list):
-            return tuple(made for place, one in enumerate(value) for made in self._filters((*path, place), one))
+            return tuple(
+                made for place, one in enumerate(value) for made in self._filters((*path, place), one)
+            )
         if isinstance(value, str):
             value = {"regex": value}
         if not isinstance(value, dict) or not isinstance(value.get("regex"), str):
-            self._mistake(path, f"found {_show(value)}", 'a regular expression or {"path": "$.key", "regex": "…"}')
+            self._mistake(
+                path, f"found {_show(value)}", 'a regular expression or {"path": "$.key", "regex": "…"}'
+            )
             return ()
         for key in value:
             if key not in _FILTER_KEYS:
-                self._mistake((*path, key), f"unknown key {key!r}{_guess(key, _FILTER_KEYS)}", ", ".join(_FILTER_KEYS))
+                self._mistake(
+                    (*path, key), f"unknown key {key!r}{_guess(key, _FILTER_KEYS)}", ", ".join(_FILTER_KEYS)
+                )
         steps: tuple[str | int, ...] | None = None
         if "path" in value:
             steps = parse_path(value["path"])
             if steps is None:
-                self._mistake((*path, "path"), f"found {_show(value['path'])}", "a path such as $.exit_code or $.files[0].name")
+                self._mistake(
+                    (*path, "path"),
+                    f"found {_show(value['path'])}",
+                    "a path such as $.exit_code or $.files[0].name",
+                )
         try:
             return (Filter(compile_regex(value["regex"]), steps),)
         except InvalidRequest as error:

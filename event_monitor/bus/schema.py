@@ -136,13 +136,11 @@ def _to_version_1(connection: sqlite3.Connection) -> None:
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_version_1,)
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring an open database to ``SCHEMA_VERSION``, each step in its own transaction.
-
-    Raises ``StoreTooNew`` for a newer file and ``sqlite3.DatabaseError`` for one that is damaged
-    or holds something else; neither is changed.
-    """
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+def examine(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ``StoreTooNew`` for a newer file and ``sqlite3.DatabaseError`` for one that is damaged
+    or holds something else. Changes nothing."""
+    check(connection, path)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise StoreTooNew(
             f"{path} has schema version {version}, this program knows {SCHEMA_VERSION}",
@@ -150,6 +148,11 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         )
     if version == 0:
         _refuse_foreign(connection)
+
+
+def migrate_to_newest(connection: sqlite3.Connection) -> None:
+    """Bring an examined database to ``SCHEMA_VERSION``, each step in its own transaction."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number, migrate in enumerate(MIGRATIONS[version:], version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Change = Callable[[Ledger], None]
+Change = Callable[[Ledger], object]
 
 MAX_BATCH = 1_000
 SETTLE_DELAY = 0.02
@@ -178,6 +178,11 @@ class EventStore:
         """Return when all that was handed in before is on disk. Raises ``StoreUnavailable``."""
         await self.write(lambda ledger: None)
 
+    async def catch_up(self) -> None:
+        """Let a read see what was handed in before it; while the disk refuses, what is there."""
+        with contextlib.suppress(StoreUnavailable):
+            await self.flush()
+
     def _soon(self) -> None:
         if self._settle_timer is None and not self._wake.is_set():
             self._settle_timer = asyncio.get_running_loop().call_later(SETTLE_DELAY, self._settle_now)
@@ -194,13 +199,12 @@ class EventStore:
                 self._settle_timer.cancel()
                 self._settle_timer = None
             while self._appends or self._delivered or self._changes:
-                if not await self._commit():
-                    if not self._appends:
-                        asyncio.get_running_loop().call_later(RETRY_DELAY, self._wake.set)
-                        break
+                if not await self._commit() and not self._appends:
+                    asyncio.get_running_loop().call_later(RETRY_DELAY, self._wake.set)
+                    break
 
     async def _commit(self) -> bool:
-        """One transaction over what has gathered. Answers whether it was written."""
+        """One transaction over what has gathered. Answers whether to go on at once."""
         taken = min(len(self._appends), MAX_BATCH)
         appends = [self._appends.popleft() for _ in range(taken)]
         delivered, self._delivered = self._delivered, []
@@ -222,10 +226,14 @@ class EventStore:
         try:
             ids, counts = await self._writer.transaction(work)
         except Exception as error:  # noqa: BLE001 - whatever failed, publishers must hear of it
-            if changes and not isinstance(error, sqlite3.OperationalError | OSError):
-                changes = await self._without_poison(changes)
-            self._failed(error, appends, delivered, changes)
-            return False
+            sound = changes if _is_environment(error) else await self._without_poison(changes)
+            if len(sound) < len(changes):
+                self._appends.extendleft(reversed(appends))
+                self._delivered = delivered + self._delivered
+                self._changes.extendleft(reversed(sound))
+            else:
+                self._failed(error, appends, delivered, changes)
+            return len(sound) < len(changes)
         for _ in first:
             self._first.popleft()
         self.counters.update(counts)
@@ -233,7 +241,9 @@ class EventStore:
         if self._trouble is not None:
             self._trouble = None
             self.on_trouble(None)
-        self.on_commit([record for (row, record, _), known in zip(appends, ids, strict=True) if row[0] == known])
+        self.on_commit(
+            [record for (row, record, _), known in zip(appends, ids, strict=True) if row[0] == known]
+        )
         for (_, _, future), known in zip(appends, ids, strict=True):
             if not future.done():
                 future.set_result(known)
@@ -257,10 +267,11 @@ class EventStore:
 
             try:
                 await self._writer.run(attempt)
-            except (sqlite3.OperationalError, OSError):
-                sound.append(change)
             except Exception as error:
-                logger.exception("a change to the store was given up")
+                if _is_environment(error):
+                    sound.append(change)
+                    continue
+                logger.error("a change to the store was given up", exc_info=error)
                 if isinstance(change, _Waited):
                     change.committed(error)
             else:
@@ -359,11 +370,11 @@ async def _open_writer(path: Path, durability: str) -> Database:
     database = await Database.open(path)
 
     def setup(connection: sqlite3.Connection) -> None:
-        schema.check(connection, path)
+        schema.examine(connection, path)
         for pragma in _PRAGMAS:
             connection.execute(pragma).fetchone()
         connection.execute(f"PRAGMA synchronous = {durability.upper()}")
-        schema.prepare(connection, path)
+        schema.migrate_to_newest(connection)
 
     try:
         os.chmod(path, 0o600)
@@ -379,6 +390,29 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return not isinstance(error, sqlite3.OperationalError)
 
 
+_ENVIRONMENT = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+
+def _is_environment(error: Exception) -> bool:
+    """Whether the disk or the file is at fault, not the statement."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, OSError) or (code is not None and code & 0xFF in _ENVIRONMENT)
+
+
 def _unavailable(error: Exception) -> StoreUnavailable:
     return StoreUnavailable(
         f"the event store cannot be used: {error}",
@@ -391,5 +425,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-

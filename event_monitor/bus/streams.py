@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from event_monitor.bus.topics import TopicPattern
 from event_monitor.model import Event
+from event_monitor.topics import TopicPattern
 
 
 class StreamEvent(msgspec.Struct, frozen=True):

@@ -99,9 +99,7 @@ class Window:
             self._wake.set()
 
     def _has_room(self, rank: int) -> bool:
-        return self.count < self._limits[rank] and (
-            self.bytes < self._byte_limits[rank] or self.count == 0
-        )
+        return self.count < self._limits[rank] and (self.bytes < self._byte_limits[rank] or self.count == 0)
 
     def _take(self, record: InFlight) -> None:
         record.held = True
@@ -137,7 +135,9 @@ class Window:
         known, cursor = self.tail[rank], self.cursor[rank]
         wanted = min(self._page, max(1, self._limits[rank] - self.count))
         budget = max(1, self._byte_limits[rank] - self.bytes)
-        page = await self._store.read(lambda connection: next_queued(connection, rank, cursor, wanted, budget))
+        page = await self._store.read(
+            lambda connection: next_queued(connection, rank, cursor, wanted, budget)
+        )
         for queued in page.events:
             self.cursor[rank] = queued.event.id
             self.on_disk[rank] -= 1

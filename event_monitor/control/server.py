@@ -96,7 +96,9 @@ def _check_directory(directory: Path) -> None:
     """The directory keeps others out: it is ours and open to nobody else."""
     found = directory.stat()
     if found.st_uid != os.getuid():
-        raise AlreadyRunning(f"{directory} belongs to another user", "choose another home with EVENT_MONITOR_HOME")
+        raise AlreadyRunning(
+            f"{directory} belongs to another user", "choose another home with EVENT_MONITOR_HOME"
+        )
     if stat.S_IMODE(found.st_mode) & 0o077:
         directory.chmod(0o700)
 
@@ -298,5 +300,5 @@ def _parse(line: bytes) -> Any:
         raise InvalidRequest("the request is nested too deeply", "send a flat JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(
-            f"the request cannot be understood: {error}", "send one JSON object a line, with a known \"do\""
+            f"the request cannot be understood: {error}", 'send one JSON object a line, with a known "do"'
         ) from None

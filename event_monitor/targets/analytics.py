@@ -103,7 +103,9 @@ class AnalyticsTarget:
             ]
 
         return await self._store.read(
-            lambda connection: Analytics(by_type=read(connection, "type"), by_command=read(connection, "command"))
+            lambda connection: Analytics(
+                by_type=read(connection, "type"), by_command=read(connection, "command")
+            )
         )
 
 

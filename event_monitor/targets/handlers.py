@@ -43,7 +43,8 @@ class CommandHandler:
             raise InvalidRequest("exec: names no command", "write exec:/path/to/program argument")
         if shutil.which(self._arguments[0]) is None:
             raise InvalidRequest(
-                f"{self._arguments[0]} is not a program that can be run", "give its full path, and make it executable"
+                f"{self._arguments[0]} is not a program that can be run",
+                "give its full path, and make it executable",
             )
         self._home = home
 
@@ -103,7 +104,7 @@ def python_handler(reference: str) -> Callable[[Event], Any]:
         raise InvalidRequest(f"py:{reference} is not module:function", "write py:package.module:function")
     try:
         module = importlib.import_module(module_name)
-        function = getattr(module, function_name)
+        function: Callable[[Event], Any] = getattr(module, function_name)
     except Exception as error:
         raise InvalidRequest(
             f"py:{reference} cannot be loaded: {type(error).__name__}: {error}",

@@ -22,7 +22,12 @@ class NotificationTarget:
     """Shows ``type: summary``. Where no notifier works it becomes a toast in the dashboard."""
 
     def __init__(
-        self, via: str, alerts: AlertBook, *, mask: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+        self,
+        via: str,
+        alerts: AlertBook,
+        *,
+        mask: Sequence[str] = (),
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._via = via
         self._alerts = alerts
@@ -51,7 +56,16 @@ def commands(via: str, title: str, body: str, environ: Mapping[str, str]) -> lis
             script = "on run argv\ndisplay notification (item 2 of argv) with title (item 1 of argv)\nend run"
             found.append(["osascript", "-e", script, f"{TITLE}: {title}", body])
         elif shutil.which("notify-send") and (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
-            found.append(["notify-send", "--app-name", TITLE, "--", title, body.replace("&", "&amp;").replace("<", "&lt;")])
+            found.append(
+                [
+                    "notify-send",
+                    "--app-name",
+                    TITLE,
+                    "--",
+                    title,
+                    body.replace("&", "&amp;").replace("<", "&lt;"),
+                ]
+            )
     return found
 
 

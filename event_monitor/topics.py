@@ -29,7 +29,9 @@ class TopicPattern:
         """Whether an event type matches. Time grows with words times words, never faster."""
         reachable = {0}
         for word in event_type.split("."):
-            reachable = {following for place in self._closure(reachable) for following in self._step(place, word)}
+            reachable = {
+                following for place in self._closure(reachable) for following in self._step(place, word)
+            }
             if not reachable:
                 return False
         return len(self._words) in self._closure(reachable)
