@@ -168,8 +168,7 @@ def _events(session: _Session) -> int:
     from event_monitor.messages import EventPage
 
     query = to_message(session.invocation)
-    if not isinstance(query, QueryEvents):
-        raise TypeError(type(query).__name__)
+    assert isinstance(query, QueryEvents)
     limit, printer = session.values["limit"], session.printer
     if session.values["follow"]:
         if query.status is not None or query.until is not None:
@@ -223,8 +222,7 @@ def _list_letters(session: _Session) -> int:
 
 def _show_letters(session: _Session) -> int:
     message = to_message(session.invocation)
-    if not isinstance(message, QueryDeadLetters):
-        raise TypeError(type(message).__name__)
+    assert isinstance(message, QueryDeadLetters)
     page = session.request()
     if not page.dead_letters:
         raise NotFound(f"event {message.event_id} has no dead letters", "event-cli dlq list shows which have")
@@ -237,7 +235,7 @@ def _show_letters(session: _Session) -> int:
 
 
 def _retry_letters(session: _Session) -> int:
-    return _change_letters(session, RetryDeadLetters)
+    return _send_letters(session, letters_message(RetryDeadLetters, session.values))
 
 
 def _drop_letters(session: _Session) -> int:
@@ -248,10 +246,6 @@ def _drop_letters(session: _Session) -> int:
         report("nothing was dropped")
         return 1
     return _send_letters(session, messages)
-
-
-def _change_letters(session: _Session, kind: type[RetryDeadLetters]) -> int:
-    return _send_letters(session, letters_message(kind, session.values))
 
 
 def _send_letters(session: _Session, messages: Sequence[Any]) -> int:

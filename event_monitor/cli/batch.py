@@ -94,7 +94,7 @@ class Batch:
             self._settle(0)
         finally:
             if self._connection is not None:
-                self._connection.__exit__()
+                self._connection.close()
         return self._status
 
     def _frames(self, lines: Iterator[bytes]) -> Iterator[_Frame]:
@@ -170,7 +170,7 @@ class Batch:
 
     def _lose_connection(self) -> None:
         if self._connection is not None:
-            self._connection.__exit__()
+            self._connection.close()
             self._connection = None
         while self._in_flight:
             self._spool(self._in_flight.popleft())

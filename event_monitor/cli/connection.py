@@ -49,6 +49,11 @@ def no_bus(home: str) -> NoBus:
     return NoBus(f"no bus is running for {home}", "start event-monitor, or event-monitor --headless")
 
 
+def silent_bus(home: str) -> NoBus:
+    """The error for a home whose bus is there and does not answer."""
+    return NoBus(f"the bus of {home} does not answer", "look into its log, and restart it if it hangs")
+
+
 class Connection:
     """One connection. ``seconds`` is how long a reply may take. Use it in a ``with`` statement."""
 
@@ -62,6 +67,9 @@ class Connection:
         try:
             self._socket.settimeout(seconds)
             self._socket.connect(paths.socket)
+        except (TimeoutError, BlockingIOError):
+            self._socket.close()
+            raise silent_bus(paths.home) from None
         except OSError:
             self._socket.close()
             raise no_bus(paths.home) from None
@@ -70,6 +78,10 @@ class Connection:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection. Safe to call twice."""
         self._socket.close()
 
     def fileno(self) -> int:
@@ -92,6 +104,8 @@ class Connection:
         self._waiting.append(type(message))
         try:
             self._socket.sendall(frame)
+        except TimeoutError:
+            raise silent_bus(self._home) from None
         except OSError:
             raise no_bus(self._home) from None
 
@@ -138,6 +152,8 @@ class Connection:
     def _fill(self) -> None:
         try:
             chunk = self._socket.recv(262_144)
+        except TimeoutError:
+            raise silent_bus(self._home) from None
         except OSError:
             chunk = b""
         if not chunk:

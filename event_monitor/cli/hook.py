@@ -15,11 +15,12 @@ from event_monitor.paths import HomePaths
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NoReturn
 
 DEADLINE = 1.0
 
 
-def run(home: str | None) -> None:
+def run(home: str | None) -> NoReturn:
     """Deliver what stdin holds and end the process with status 0. Never returns, never raises.
     ``EVENT_MONITOR_DEBUG`` in the environment shows on stderr what went wrong."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -62,8 +63,9 @@ class Printer:
 
 
 def report(message: str) -> None:
-    """One line on stderr."""
-    stdio.write(2, f"event-cli: {plain(message)}\n".encode("utf-8", "replace"))
+    """One line on stderr, if anybody can read it."""
+    with contextlib.suppress(OSError):
+        stdio.write(2, f"event-cli: {plain(message)}\n".encode("utf-8", "replace"))
 
 
 def report_error(error: EventMonitorError) -> int:

@@ -43,6 +43,8 @@ _TOOL_TYPES = {
 # One process and one event for each chunk of text on the assistant's screen.
 _LOW_PRIORITY = frozenset({"MessageDisplay"})
 
+# What the bus refuses in a reference.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MANY_DIGITS = re.compile(r"[0-9]{19}")
 
 
@@ -195,6 +197,6 @@ def _snake_case(name: str) -> str:
 def _correlation(payload: dict[str, Any]) -> str | None:
     for field in ("tool_use_id", "prompt_id", "session_id"):
         value = payload.get(field)
-        if isinstance(value, str) and value:
+        if isinstance(value, str) and value and not _CONTROL.search(value):
             return value[:_MAX_REFERENCE]
     return None

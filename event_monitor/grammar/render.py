@@ -90,7 +90,7 @@ def history_json(reply: StateReport) -> Iterator[bytes]:
 def _published(reply: Published, width: int, mask: Sequence[str]) -> str:
     targets = ", ".join(reply.targets) or "none"
     if reply.status == "spooled":
-        return plain(f"spooled {reply.event_type}: no bus is running; it is delivered at the next start")
+        return plain(f"spooled {reply.event_type}: no bus answered; it is delivered as soon as one runs")
     if reply.status == "duplicate":
         return plain(f"duplicate {reply.event_type}: the key is that of event {reply.id}")
     return plain(f"accepted {reply.event_type} as event {reply.id}, {reply.priority}, for {targets}")

@@ -7,24 +7,20 @@ import unicodedata
 
 ELLIPSIS = "…"
 
-# Control, format (bidi overrides, zero-width), surrogate, private and unassigned characters, and the
-# two separators that break lines.
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-
 
 def plain(text: str) -> str:
-    """The text on one line, each unsafe character replaced by U+FFFD or, for line breaks and tabs, by
-    a space."""
-    if text.isascii() and text.isprintable():
+    """The text on one line: any white space is a space, and what is not printable (control characters,
+    bidi overrides, zero-width and private characters, surrogates) is U+FFFD."""
+    if text.isprintable():
         return text
     return "".join(_safe(character) for character in text)
 
 
 def safe_json(text: str) -> str:
-    """JSON text with unsafe characters written as escapes: the same value, and harmless on a terminal."""
-    if text.isascii() and text.isprintable():
+    """JSON text with what is not printable written as escapes: the same value, harmless on a terminal."""
+    if text.isprintable():
         return text
-    return "".join(_escaped(c) if unicodedata.category(c) in _UNSAFE else c for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def width_of(text: str) -> int:
@@ -55,9 +51,9 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 
 
 def _safe(character: str) -> str:
-    if unicodedata.category(character) not in _UNSAFE:
+    if character.isprintable():
         return character
-    return " " if character in "\t\n\r\v\f\x85\u2028\u2029" else "\ufffd"
+    return " " if character.isspace() else "\ufffd"
 
 
 def _escaped(character: str) -> str:

@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,9 @@ import pytest
 from scripted import Answer, Cli, Outcome, Script, ScriptedBus, refusal, success
 
 from event_monitor import __version__
+from event_monitor.cli.connection import Connection
+from event_monitor.errors import NoBus
+from event_monitor.messages import Ping
 
 StartBus = Callable[[Script], ScriptedBus]
 
@@ -444,3 +448,14 @@ def test_values_for_completion_are_harmless_and_silent(cli: Cli, bus: StartBus) 
     assert cli("completion", "types") == Outcome(0, "\n", "")
     bus(answering({"subscriptions": [SUBSCRIPTION | {"name": "$(reboot)"}, SUBSCRIPTION]}))
     assert cli("completion", "subscriptions").out == "pager\n"
+
+
+def test_a_bus_that_does_not_answer_is_not_called_absent(cli: Cli, bus: StartBus) -> None:
+    bus(lambda request, number: b"")
+    with Connection(cli.paths, seconds=0.05) as connection, pytest.raises(NoBus, match="does not answer"):
+        connection.request(Ping())
+
+
+def test_an_error_that_nobody_reads_keeps_its_status(cli: Cli) -> None:
+    command = f"{sys.executable} -m event_monitor.cli stats 2>&-"
+    assert subprocess.run(["sh", "-c", command], env=cli.environ, check=False).returncode == 3

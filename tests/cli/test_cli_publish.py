@@ -145,7 +145,7 @@ def test_without_an_answer_the_same_event_is_spooled(cli: Cli, bus: StartBus, sc
 def test_with_no_bus_an_event_is_spooled(cli: Cli) -> None:
     done = cli("publish", "a.b", '{"x":1}', "--output", "table", "--ttl", "5", "--key", "mine")
     assert done.status == 0
-    assert done.out.startswith("spooled a.b: no bus is running")
+    assert done.out.startswith("spooled a.b: no bus answered")
     spool = Spool(cli.paths.spool)
     (event,) = spool.read(spool.entries(1)[0])
     assert (event.key, event.ttl) == ("mine", 5.0)

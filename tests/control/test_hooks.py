@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from event_monitor.control.hooks import MAX_DEPTH, translate
 from event_monitor.messages import Publish
 from event_monitor.model import Priority
+from event_monitor.validation import check_event_type, check_name, check_payload
 
 RECORDED = (Path(__file__).parents[1] / "data" / "hook-payloads.jsonl").read_bytes().splitlines()
 LIMIT = 262_144
@@ -34,11 +35,11 @@ def assert_publishable(event: Publish, limit: int = LIMIT) -> None:
     assert len(encoded) <= limit
     assert msgspec.json.decode(encoded) == event.payload
     assert depth(event.payload) <= MAX_DEPTH
-    assert 0 < len(event.event_type) <= 255
-    for word in event.event_type.split("."):
-        assert word
-        assert set(word) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
     assert event.source == "hook"
+    check_event_type(event.event_type)
+    check_payload(event.payload, limit, 64)
+    if event.correlation_id is not None:
+        check_name("correlation_id", event.correlation_id)
 
 
 def expected_type(payload: dict[str, Any]) -> str:
@@ -111,6 +112,11 @@ def test_names_map_to_types(payload: dict[str, Any], event_type: str) -> None:
     assert event.event_type == event_type
     assert event.payload == payload
     assert_publishable(event)
+
+
+def test_a_reference_that_is_no_name_is_passed_over() -> None:
+    event = translated({"hook_event_name": "Stop", "tool_use_id": "a\u001b[2J", "prompt_id": 7, "session_id": "s"})
+    assert event.correlation_id == "s"
 
 
 def test_text_chunks_have_low_priority() -> None:
