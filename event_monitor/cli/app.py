@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -13,11 +12,11 @@ import msgspec
 
 from event_monitor import __version__
 from event_monitor.cli.connection import Connection
-from event_monitor.cli.output import Printer, ReaderGone, confirm, report, report_error
+from event_monitor.cli.output import Printer, ReaderGone, confirm, report, report_error, terminal_width
 from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
 from event_monitor.grammar.commands import letters_message
+from event_monitor.grammar.json_lines import history_json
 from event_monitor.grammar.parser import HelpWanted, VersionWanted, find_command, parse, to_message
-from event_monitor.grammar.render import dead_letter_detail, history_json
 from event_monitor.grammar.spec import Invocation
 from event_monitor.messages import (
     DeadLetterPage,
@@ -88,7 +87,7 @@ def _home_in(options: Sequence[str]) -> str | None:
 def _show_help(path: tuple[str, ...]) -> int:
     from event_monitor.grammar.help import help_text
 
-    return _print(help_text(path, min(shutil.get_terminal_size().columns, _MAX_HELP_WIDTH)))
+    return _print(help_text(path, min(terminal_width(), _MAX_HELP_WIDTH)))
 
 
 def _print(text: str) -> int:
@@ -229,6 +228,8 @@ def _show_letters(session: _Session) -> int:
     if session.printer.json:
         session.printer.reply(page)
     else:
+        from event_monitor.grammar.render import dead_letter_detail
+
         width = session.printer.width
         session.printer.text("\n\n".join(dead_letter_detail(letter, width) for letter in page.dead_letters))
     return 0

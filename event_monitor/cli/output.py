@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -13,12 +12,16 @@ import msgspec
 
 from event_monitor.cli import stdio
 from event_monitor.errors import EventMonitorError, error_from_code
-from event_monitor.grammar.render import render_json, render_table
+from event_monitor.grammar.json_lines import render_json
 from event_monitor.grammar.text import plain, safe_json
 from event_monitor.messages import Published
 
 _BAD_INPUT = frozenset({"invalid_event", "invalid_request"})
 _NO_BUS = frozenset({"no_bus", "bus_closed"})
+
+
+_UNBOUNDED = 10_000
+_USUAL_WIDTH = 80
 
 
 class ReaderGone(Exception):
@@ -35,13 +38,15 @@ class Printer:
     @property
     def width(self) -> int:
         """Cells of the terminal; a table that goes elsewhere is not cut."""
-        return shutil.get_terminal_size().columns if self.terminal else 10_000
+        return terminal_width() if self.terminal else _UNBOUNDED
 
     def reply(self, reply: Any) -> None:
         """Print a reply. Raises ``ReaderGone``."""
         if self.json:
             self.lines(render_json(reply))
         else:
+            from event_monitor.grammar.render import render_table
+
             self.text(render_table(reply, self.width))
 
     def lines(self, lines: Iterable[bytes]) -> None:
@@ -60,6 +65,14 @@ class Printer:
     def _write(self, data: bytes) -> None:
         if not stdio.write(1, data):
             raise ReaderGone
+
+
+def terminal_width() -> int:
+    """Cells of the terminal on stdout; 80 where there is none."""
+    try:
+        return os.get_terminal_size(1).columns or _USUAL_WIDTH
+    except OSError:
+        return _USUAL_WIDTH
 
 
 def report(message: str) -> None:

@@ -10,7 +10,6 @@ import msgspec
 
 from event_monitor.cli.connection import Connection, Item
 from event_monitor.cli.output import Printer
-from event_monitor.grammar.render import event_line
 from event_monitor.messages import EventPage, GetStats, QueryEvents, Subscribe
 from event_monitor.model import Event
 from event_monitor.paths import HomePaths
@@ -124,6 +123,8 @@ def _print_item(item: Item, printer: Printer) -> None:
 
 
 def _print_events(events: list[Event], printer: Printer) -> None:
+    from event_monitor.grammar.render import event_line
+
     for event in events:
         printer.text(event_line(event, printer.width))
 

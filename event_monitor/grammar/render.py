@@ -1,8 +1,8 @@
-"""Replies as text: tables for people, JSON for programs."""
+"""Replies as text for people. Programs get ``json_lines``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -46,24 +46,6 @@ MASK = (
 _encode = msgspec.json.encode
 
 
-def render_json(reply: Any) -> Iterator[bytes]:
-    """A reply as JSON: one object, or one a line for what is a list."""
-    if isinstance(reply, EventPage):
-        yield from map(_encode, reply.events)
-    elif isinstance(reply, DeadLetterPage):
-        yield from map(_encode, reply.dead_letters)
-    elif isinstance(reply, Subscriptions):
-        yield from map(_encode, reply.subscriptions)
-    elif isinstance(reply, Alerts):
-        yield from map(_encode, reply.alerts)
-    elif isinstance(reply, Subscription):
-        yield _encode(reply.subscription)
-    elif isinstance(reply, StateReport):
-        yield _encode({"state": reply.state, "since": reply.since, "reason": reply.reason})
-    else:
-        yield _encode(reply)
-
-
 def render_table(reply: Any, width: int, mask: Sequence[str] = MASK) -> str:
     """A reply as text for a terminal ``width`` cells wide, without a newline at the end. Values of
     keys that contain a word of ``mask`` are hidden. Raises ``TypeError`` for what is no reply."""
@@ -77,14 +59,6 @@ def event_line(event: Event, width: int, mask: Sequence[str] = MASK) -> str:
     """One event on one line, as a stream of events is shown."""
     head = f"{_clock(event.timestamp)}  {event.id:>7}  {event.priority:<8}  {event.event_type}"
     return clip(plain(f"{head}  {_brief(event.payload, mask)}"), width)
-
-
-def history_json(reply: StateReport) -> Iterator[bytes]:
-    """The changes of the system state, one a line, the oldest first."""
-    for change in reply.history:
-        yield _encode(
-            {"from": change.from_state, "to": change.to_state, "at": change.at, "reason": change.reason}
-        )
 
 
 def _published(reply: Published, width: int, mask: Sequence[str]) -> str:

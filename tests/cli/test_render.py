@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from event_monitor.grammar import render
+from event_monitor.grammar.json_lines import render_json
 from event_monitor.grammar.table import Column, table
 from event_monitor.grammar.text import clip, pad, plain, safe_json, width_of
 from event_monitor.messages import (
@@ -194,14 +195,14 @@ def test_figures_have_units() -> None:
 
 @pytest.mark.parametrize("reply", replies("x"), ids=lambda reply: type(reply).__name__)
 def test_json_is_one_object_a_line(reply: object) -> None:
-    lines = list(render.render_json(reply))
+    lines = list(render_json(reply))
     assert len(lines) == 1
     assert all(isinstance(json.loads(line), dict) and b"\n" not in line for line in lines)
 
 
 def test_json_of_lists_is_their_items() -> None:
     events = [Event(id=number, timestamp=TIME, event_type="a", payload={}) for number in (1, 2)]
-    assert [json.loads(line)["id"] for line in render.render_json(EventPage(events=events))] == [1, 2]
+    assert [json.loads(line)["id"] for line in render_json(EventPage(events=events))] == [1, 2]
 
 
 @given(st.text(st.characters()))
