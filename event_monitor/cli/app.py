@@ -125,7 +125,7 @@ def _publish_batch(session: _Session) -> int:
     for name in ("priority", "key", "ttl"):
         if values[name] is not None:
             raise InvalidRequest(f"--{name} cannot be combined with --batch", "name it in each line")
-    from event_monitor.cli.batch import Batch, Summary, lines_of
+    from event_monitor.cli.batch import Batch, Summary, bursts_of
 
     def show(summary: Summary) -> None:
         done = summary.accepted + summary.duplicates + summary.spooled
@@ -135,7 +135,7 @@ def _publish_batch(session: _Session) -> int:
     terminal = os.isatty(2)
     batch = Batch(session.paths, values["source"], show if terminal else None)
     try:
-        status = batch.run(lines_of(0))
+        status = batch.run(bursts_of(0))
     finally:
         if terminal:
             sys.stderr.write("\n")

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -79,35 +80,42 @@ class Batch:
         self._prefix = os.urandom(8).hex()
         self._connection: Connection | None = None
         self._in_flight: deque[_Frame] = deque()
+        self._number = 0
 
-    def run(self, lines: Iterator[bytes]) -> int:
+    def run(self, bursts: Iterable[Sequence[bytes]]) -> int:
         """Publish all lines and return the exit status: 2 if one was no event, else 1 if one was
         refused for another reason. Each of them is reported with its number; the others are published.
+        A burst is sent when it ends; an empty one says that no other is at hand, and is the time to
+        hear what became of those before.
 
         Raises ``OSError`` if stdin cannot be read or the spool cannot be written.
         """
         with contextlib.suppress(NoBus):
             self._connection = Connection(self._paths)
         try:
-            for frame in self._frames(lines):
-                self._send(frame)
+            for burst in bursts:
+                for frame in self._frames(burst):
+                    self._send(frame)
+                if not burst:
+                    self._settle(0)
             self._settle(0)
         finally:
             if self._connection is not None:
                 self._connection.close()
         return self._status
 
-    def _frames(self, lines: Iterator[bytes]) -> Iterator[_Frame]:
+    def _frames(self, lines: Sequence[bytes]) -> Iterator[_Frame]:
         frame = _Frame([], [])
-        for number, line in enumerate(lines, start=1):
-            text = self._prepare(line, number)
+        for line in lines:
+            self._number += 1
+            text = self._prepare(line, self._number)
             if text is None:
                 continue
             if frame.lines and (frame.size + len(line) > FRAME_BYTES or len(frame.lines) >= FRAME_LINES):
                 yield frame
                 frame = _Frame([], [])
             frame.lines.append(text)
-            frame.numbers.append(number)
+            frame.numbers.append(self._number)
             frame.size += len(line)
         if frame.lines:
             yield frame
@@ -212,16 +220,25 @@ def _with_members(line: str, members: list[str]) -> str:
     return f"{{{','.join([own, *members] if own else members)}}}"
 
 
-def lines_of(fd: int) -> Iterator[bytes]:
-    """The lines of a stream without their newlines. Of a line that is too long to be an event only
-    as much is kept as shows that."""
+def bursts_of(fd: int) -> Iterator[list[bytes]]:
+    """The lines of a stream without their newlines: those that arrive together, together, and an
+    empty list before each wait for more. Of a line that is too long to be an event only as much is
+    kept as shows that."""
     rest = b""
-    for chunk in stdio.chunks(fd):
+    while True:
+        if not _has_more(fd):
+            yield []
+        chunk = os.read(fd, stdio.CHUNK)
+        if not chunk:
+            break
         first, *others = chunk.split(b"\n")
         rest += first if len(rest) <= MAX_LINE_BYTES else b""
         if others:
-            yield rest
-            yield from others[:-1]
+            yield [rest, *others[:-1]]
             rest = others[-1]
     if rest:
-        yield rest
+        yield [rest]
+
+
+def _has_more(fd: int) -> bool:
+    return bool(select.select([fd], [], [], 0)[0])

@@ -51,12 +51,16 @@ def _split(arguments: Sequence[str], words: list[str], options: dict[str, str]) 
         if flag not in _OPTIONS or (not equals and value.startswith("-")):
             return False
         options[_OPTIONS[flag]] = value
-    return bool(words) and all(map(_is_text, arguments))
+    return bool(words) and _is_text("".join(arguments))
 
 
 def _is_text(argument: str) -> bool:
-    # Bytes of an argument that are not UTF-8 arrive as lone surrogates.
-    return argument.isascii() or not any("\ud800" <= character <= "\udfff" for character in argument)
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        # Bytes of an argument that are not UTF-8 arrive as lone surrogates.
+        return False
+    return True
 
 
 def _publish(home: str | None, words: list[str], options: dict[str, str], output: str) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scripted import Cli, Script, ScriptedBus
+
+from tests.cli.scripted import Cli, Script, ScriptedBus
 
 
 @pytest.fixture

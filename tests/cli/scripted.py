@@ -36,6 +36,7 @@ class ScriptedBus:
     path: str
     script: Script
     requests: list[dict[str, Any]] = field(default_factory=list)
+    arrived: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,7 @@ class ScriptedBus:
                 for line in lines:
                     request = json.loads(line)
                     self.requests.append(request)
+                    self.arrived.set()
                     answer = self.script(request, len(self.requests))
                     if isinstance(answer, list):
                         for part in answer:

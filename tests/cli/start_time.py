@@ -1,6 +1,6 @@
 """Start time of ``event-cli publish`` and ``hook`` against a bare interpreter, in interleaved runs.
 
-Run it as ``python tests/cli/start_time.py [ROUNDS]``: a table on stderr, JSON on stdout. No test.
+Run it as ``python -m tests.cli.start_time [ROUNDS]``: a table on stderr, JSON on stdout. No test.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from scripted import Cli, ScriptedBus, success
+from tests.cli.scripted import Cli, ScriptedBus, success
 
 _REPLY = {"id": 7, "event_type": "a.b", "priority": "NORMAL", "status": "accepted", "targets": ["log"]}
 _HOOK = (

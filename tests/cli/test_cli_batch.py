@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scripted import Cli, Script, ScriptedBus, refusal, success
 
 from event_monitor.cli.batch import FRAME_LINES, MAX_IN_FLIGHT, MAX_LINE_BYTES
 from event_monitor.control.spool import Spool
 from event_monitor.messages import Publish
+from tests.cli.scripted import Cli, Script, ScriptedBus, refusal, success
 
 StartBus = Callable[[Script], ScriptedBus]
 
@@ -145,6 +146,33 @@ def test_a_bus_that_dies_in_the_middle_loses_and_doubles_nothing(cli: Cli, bus: 
     assert [event.payload["n"] for event in kept] == list(range(FRAME_LINES, count))
     in_doubt = {event["key"] for event in sent(started)[FRAME_LINES:]}
     assert in_doubt <= {event.key for event in kept}
+
+
+def test_a_slow_producer_is_not_kept_waiting(cli: Cli, bus: StartBus) -> None:
+    """Each line is published, and refused, before the next one is written."""
+    error = {"line": 0, "code": "bus_full", "message": "refused"}
+    started = bus(
+        lambda request, number: (
+            accept(request, number)
+            if number == 1
+            else success(
+                {"accepted": 0, "duplicates": 0, "first_id": None, "last_id": None, "errors": [error]}
+            )
+        )
+    )
+    pipe = subprocess.PIPE
+    with cli.start("publish", "-", "--batch", stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(lines(1) + b'{"event_type":"not.yet')
+        process.stdin.flush()
+        assert started.arrived.wait(30)
+        process.stdin.write(b'.done"}\n')
+        process.stdin.flush()
+        assert process.stderr.readline() == b"event-cli: line 2: refused\n"
+        process.stdin.close()
+        assert process.wait() == 1
+    assert [event["event_type"] for event in sent(started)] == ["a.b", "not.yet.done"]
 
 
 def test_an_empty_batch_is_fine(cli: Cli, bus: StartBus) -> None:

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scripted import Answer, Cli, Outcome, Script, ScriptedBus, refusal, success
 
 from event_monitor import __version__
 from event_monitor.cli.connection import Connection
 from event_monitor.errors import NoBus
 from event_monitor.messages import Ping
+from tests.cli.scripted import Answer, Cli, Outcome, Script, ScriptedBus, refusal, success
 
 StartBus = Callable[[Script], ScriptedBus]
 

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scripted import Cli, Outcome, Script, ScriptedBus, refusal, success
 
 from event_monitor.cli import hook, stdio, wire
 from event_monitor.control.spool import Spool
 from event_monitor.paths import HomePaths
 from event_monitor.spooling import entry_key
+from tests.cli.scripted import Cli, Outcome, Script, ScriptedBus, refusal, success
 
 PUBLISHED = {"id": 1, "event_type": "turn.done", "priority": "NORMAL", "status": "accepted", "targets": []}
 SILENT = Outcome(0, "", "")

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import Cli, Script, ScriptedBus, refusal, success
 
 from event_monitor.cli.wire import quote
 from event_monitor.control.spool import Spool
 from event_monitor.model import Priority
+from tests.cli.scripted import Cli, Script, ScriptedBus, refusal, success
 
 PUBLISHED = {
     "id": 7,
