@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from event_monitor.errors import BusClosed, ReadOnly
-from event_monitor.messages import COMMANDS, Message
+from event_monitor.control.client import refuse_command
+from event_monitor.errors import BusClosed
+from event_monitor.messages import Message
 from event_monitor.runtime import Runtime
 
 T = TypeVar("T")
@@ -62,11 +64,10 @@ class BusThread:
         """End the runtime and its thread. Safe to call twice, and after a failed start."""
         if not self._thread.is_alive():
             return
+        concurrent.futures.wait([self._ready])
         if self._loop is not None and self._stopping is not None:
-            try:
+            with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stopping.set)
-            except RuntimeError:
-                return
         self._thread.join()
 
     def submit(self, work: Callable[[Runtime], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
@@ -96,8 +97,7 @@ class LocalClient:
 
     async def request(self, message: Message) -> Any:
         """See ``Client.request``."""
-        if self._read_only and isinstance(message, COMMANDS):
-            raise ReadOnly("this view is read-only", "start event-monitor without --read-only")
+        refuse_command(message, self._read_only)
         if not self._thread.ready.done():
             await asyncio.wrap_future(self._thread.ready)
         return await asyncio.wrap_future(self._thread.submit(lambda runtime: runtime.handle(message)))

@@ -125,6 +125,10 @@ class Runtime:
         self.server = ControlServer(paths.socket, self.handle, self.settings.socket)
         await self.server.start()
         self._cleanup.push_async_callback(self.server.stop)
+        if self.demo:
+            from event_monitor.demo import Demo
+
+            self._tasks.append(asyncio.create_task(Demo(self).run(), name="runtime-demo"))
 
     def _add_targets(self) -> AnalyticsTarget:
         store, mask = self.bus.store, self.settings.mask

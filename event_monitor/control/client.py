@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from event_monitor.errors import NoBus, error_from_code
-from event_monitor.messages import REPLY_OF, Message
+from event_monitor.errors import NoBus, ReadOnly, error_from_code
+from event_monitor.messages import COMMANDS, REPLY_OF, Message
 
 _MAX_REPLY = 64 * 1024 * 1024
 _ADVICE = "start event-monitor, or check EVENT_MONITOR_HOME"
@@ -28,17 +28,26 @@ class Client(Protocol):
         """Let go of the connection. Safe to call twice."""
 
 
+def refuse_command(message: Message, read_only: bool) -> None:
+    """Raise ``ReadOnly`` for a message that changes something, from a view that may not."""
+    if read_only and isinstance(message, COMMANDS):
+        raise ReadOnly("this view is read-only", "start event-monitor without --read-only")
+
+
 class SocketClient:
     """The client for a runtime in another process. Connects when asked and again after a loss."""
 
-    def __init__(self, path: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, path: str, *, timeout: float = 10.0, read_only: bool = False) -> None:
         self._path = path
+        self._read_only = read_only
         self._timeout = timeout
         self._turn = asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def request(self, message: Message) -> Any:
-        """See ``Client.request``. Raises ``NoBus`` also when no answer comes in time."""
+        """See ``Client.request``. Raises ``NoBus`` also when no answer comes in time, and ``ReadOnly``
+        for a command from a read-only view."""
+        refuse_command(message, self._read_only)
         async with self._turn:
             try:
                 async with asyncio.timeout(self._timeout):

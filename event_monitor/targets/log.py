@@ -32,6 +32,7 @@ class LogTarget:
         self._settings = settings
         self._mask = tuple(mask)
         self._sync = sync
+        self._checked = False
 
     async def handle(self, batch: Sequence[Pending]) -> None:
         """Write a batch as one append."""
@@ -44,8 +45,10 @@ class LogTarget:
     def _append(self, lines: bytes) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._rotate(len(lines))
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            if not self._checked:
+                lines = self._close_torn_line(file) + lines
             view = memoryview(lines)
             while view:
                 view = view[os.write(file, view) :]
@@ -53,6 +56,12 @@ class LogTarget:
                 os.fsync(file)
         finally:
             os.close(file)
+
+    def _close_torn_line(self, file: int) -> bytes:
+        """A newline, if a former run was killed within a line."""
+        self._checked = True
+        size = os.fstat(file).st_size
+        return b"\n" if size and os.pread(file, 1, size - 1) != b"\n" else b""
 
     def _rotate(self, coming: int) -> None:
         try:

@@ -1,0 +1,121 @@
+"""Puts a screen before a bus: this process's own on a thread of its own, or one that runs already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import logging.handlers
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from event_monitor.errors import AlreadyRunning, EventMonitorError, NoBus
+from event_monitor.paths import HomePaths
+
+if TYPE_CHECKING:
+    from event_monitor.control.client import Client
+    from event_monitor.host import BusThread
+    from event_monitor.runtime import Runtime
+
+_LOG_BYTES = 1_048_576
+
+
+def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool) -> int:
+    """Show the dashboard until it is quit. Answers the exit status."""
+    from event_monitor.dashboard.terminal import check_terminal
+    from event_monitor.settings_file import load_settings
+
+    problem = check_terminal()
+    if problem is not None:
+        raise EventMonitorError(problem, "or use --once, --headless, or event-cli")
+    settings = load_settings(paths.settings)
+    with contextlib.ExitStack() as stack:
+        if demo:
+            home = tempfile.mkdtemp(prefix="event-monitor-demo-")
+            stack.callback(shutil.rmtree, home, ignore_errors=True)
+            paths = HomePaths(home)
+        thread = None if attach else _begin(paths, demo=demo)
+        if thread is not None:
+            stack.callback(thread.stop)
+        from event_monitor.dashboard.app import EventMonitorApp
+
+        client = _client(paths, thread, read_only=read_only)
+        stack.enter_context(_log_to_file(paths))
+        app = EventMonitorApp(client, settings.dashboard, read_only=read_only)
+        app.run(mouse=settings.dashboard.mouse)
+        return app.return_code or 0
+
+
+def print_once(paths: HomePaths) -> int:
+    """Print the overview of the bus that runs as plain text. Raises ``NoBus``."""
+    from event_monitor.control.client import SocketClient
+    from event_monitor.dashboard.once import render_once
+    from event_monitor.messages import GetSnapshot
+
+    async def fetch() -> str:
+        client = SocketClient(paths.socket)
+        try:
+            return render_once(await client.request(GetSnapshot()))
+        finally:
+            await client.close()
+
+    print(asyncio.run(fetch()))
+    return 0
+
+
+def _begin(paths: HomePaths, *, demo: bool) -> BusThread:
+    """Start the bus while the screen is still being imported."""
+    from event_monitor.host import BusThread
+
+    async def start() -> Runtime:
+        from event_monitor.runtime import Runtime
+
+        return await Runtime.start(paths, demo=demo)
+
+    thread = BusThread(start)
+    thread.begin()
+    return thread
+
+
+def _client(paths: HomePaths, thread: BusThread | None, *, read_only: bool) -> Client:
+    """The own bus's client; a socket's if another process owns the home or only a view was asked for."""
+    from event_monitor.control.client import SocketClient
+    from event_monitor.host import LocalClient
+
+    if thread is not None:
+        try:
+            thread.ready.result()
+        except AlreadyRunning:
+            pass
+        else:
+            return LocalClient(thread, read_only=read_only)
+    if not os.path.exists(paths.socket):
+        raise NoBus(f"no bus is running for {paths.home}", "start event-monitor without --attach")
+    return SocketClient(paths.socket, read_only=read_only)
+
+
+@contextlib.contextmanager
+def _log_to_file(paths: HomePaths) -> Iterator[None]:
+    """Send the log to ``logs/event-monitor.log``: the terminal belongs to the screen."""
+    directory = Path(paths.logs)
+    handler: logging.Handler = logging.NullHandler()
+    with contextlib.suppress(OSError):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(
+            directory / "event-monitor.log", maxBytes=_LOG_BYTES, backupCount=3, encoding="utf-8", delay=True
+        )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+        sys.stdout.flush()
