@@ -166,7 +166,8 @@ class Answers:
         )
 
     async def _publish_hook(self, message: m.PublishHook) -> m.Published:
-        return await self._publish(translate(message.text, self._bus.settings.bus.max_payload_bytes))
+        limit = self._bus.settings.bus.max_payload_bytes
+        return await self._publish(translate(message.text, limit, key=message.key))
 
     async def _subscribe(self, message: m.Subscribe) -> m.Subscription | EventStream:
         if message.handler != "-":
