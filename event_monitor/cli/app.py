@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -91,10 +92,8 @@ def _show_help(path: tuple[str, ...]) -> int:
 
 
 def _print(text: str) -> int:
-    try:
+    with contextlib.suppress(ReaderGone):
         Printer("table").text(text)
-    except ReaderGone:
-        return 0
     return 0
 
 

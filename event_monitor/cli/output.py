@@ -109,13 +109,10 @@ def report_refusal(error: bytes) -> int:
     return report_error(error_from_code(fields["code"], fields["message"], fields.get("advice", "")))
 
 
-def show_published(result: bytes) -> int:
-    """Print the reply to ``publish`` as a line for people."""
-    published = msgspec.json.decode(result, type=Published)
-    try:
-        Printer("table").reply(published)
-    except ReaderGone:
-        return 0
+def show_published(result: bytes, output: str) -> int:
+    """Print the reply to ``publish``."""
+    with contextlib.suppress(ReaderGone):
+        Printer(output).reply(msgspec.json.decode(result, type=Published))
     return 0
 
 

@@ -55,12 +55,12 @@ def causing_event() -> str:
 
 
 def _show(result: bytes, output: str) -> int:
-    if output == "json":
+    if output == "json" and not os.isatty(1):
         stdio.write(1, result + b"\n")
         return 0
     from event_monitor.cli.output import show_published
 
-    return show_published(result)
+    return show_published(result, output)
 
 
 def _report_refusal(error: bytes) -> int:

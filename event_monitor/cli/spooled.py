@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from event_monitor import spooling
 from event_monitor.cli.output import Printer, ReaderGone, report, report_error
 from event_monitor.errors import EventMonitorError
@@ -39,10 +41,8 @@ def spool_event(paths: HomePaths, name: str, request: bytes, fields: dict[str, s
         )
         return 1
     priority = event.priority or Priority.NORMAL
-    try:
+    with contextlib.suppress(ReaderGone):
         Printer(output).reply(
             Published(id=None, event_type=event.event_type, priority=priority, status="spooled", targets=[])
         )
-    except ReaderGone:
-        return 0
     return 0
