@@ -8,50 +8,69 @@ from event_monitor.errors import InvalidRequest
 
 _WORD = re.compile(r"[a-z0-9_-]+")
 _MAX_LENGTH = 255
+_WILDCARDS = ("*", "#")
 
 
 class TopicPattern:
-    """A checked pattern. Raises ``InvalidRequest`` if the text is none."""
+    """A checked pattern, equal to another of the same text. Raises ``InvalidRequest`` if the text
+    is none."""
 
-    __slots__ = ("_text", "_words")
+    __slots__ = ("_accepted", "_any_number", "_one", "_prefix", "_text", "_words")
 
     def __init__(self, text: str) -> None:
-        words = tuple(text.split("."))
-        if len(text) > _MAX_LENGTH or not all(word in ("*", "#") or _WORD.fullmatch(word) for word in words):
+        words = text.split(".")
+        if len(text) > _MAX_LENGTH or not all(word in _WILDCARDS or _WORD.fullmatch(word) for word in words):
             raise InvalidRequest(
                 f"{text[:80]!r} is not a topic pattern",
                 "write dot-separated words of a-z, 0-9, _ and -, with * for one word and # for any number",
             )
         self._text = text
-        self._words = words
+        self._prefix = _literal_prefix(words)
+        self._compile(words)
+
+    def _compile(self, words: list[str]) -> None:
+        """Bit n of a mask stands for the place before word n: the places where a word may be eaten."""
+        self._words: dict[str, int] = {}
+        self._one = self._any_number = 0
+        place = 1
+        previous = ""
+        for word in words:
+            # "#.#" is "#": so one shift is all that a "#" which matches nothing needs.
+            if word == previous == "#":
+                continue
+            if word == "#":
+                self._any_number |= place
+            elif word == "*":
+                self._one |= place
+            else:
+                self._words[word] = self._words.get(word, 0) | place
+            place <<= 1
+            previous = word
+        self._accepted = place
+
+    @property
+    def prefix(self) -> str:
+        """The literal words before the first wildcard, such as ``mcp.call`` of ``mcp.call.#``; all
+        of a pattern without wildcards. What matches is the prefix itself or begins with it and a dot."""
+        return self._prefix
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether it has no wildcard, and so matches itself only."""
+        return len(self._prefix) == len(self._text)
 
     def matches(self, event_type: str) -> bool:
-        """Whether an event type matches. Time grows with words times words, never faster."""
-        reachable = {0}
+        """Whether an event type matches, in time that grows with its words only."""
+        if self.is_literal:
+            return event_type == self._text
+        words, one, any_number = self._words, self._one, self._any_number
+        places = 1 | (1 & any_number) << 1
         for word in event_type.split("."):
-            reachable = {
-                following for place in self._closure(reachable) for following in self._step(place, word)
-            }
-            if not reachable:
+            places = (places & (words.get(word, 0) | one)) << 1 | places & any_number
+            if not places:
                 return False
-        return len(self._words) in self._closure(reachable)
-
-    def _closure(self, places: set[int]) -> set[int]:
-        """``#`` may match nothing: the places behind it are reachable too."""
-        reached = set(places)
-        for place in sorted(places):
-            while place < len(self._words) and self._words[place] == "#":
-                place += 1
-                reached.add(place)
-        return reached
-
-    def _step(self, place: int, word: str) -> tuple[int, ...]:
-        if place == len(self._words):
-            return ()
-        expected = self._words[place]
-        if expected == "#":
-            return (place,)
-        return (place + 1,) if expected in ("*", word) else ()
+            places |= (places & any_number) << 1
+        return bool(places & self._accepted)
 
     def __str__(self) -> str:
         return self._text
@@ -64,3 +83,12 @@ class TopicPattern:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+def _literal_prefix(words: list[str]) -> str:
+    literal = []
+    for word in words:
+        if word in _WILDCARDS:
+            break
+        literal.append(word)
+    return ".".join(literal)

@@ -12,15 +12,21 @@ from event_monitor.errors import InvalidEvent
 
 MAX_TYPE = 255
 MAX_NAME = 1_024
+MAX_TTL = 3_153_600_000
+"""A hundred years, in seconds."""
 _TYPE = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _INTEGER_LIMIT = 10**300
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_LEAST_BYTES = 2
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def check_event_type(text: str) -> None:
     """Raises ``InvalidEvent`` unless ``text`` is dot-separated words of ``[a-z0-9_-]+``."""
+    if not isinstance(text, str):
+        raise InvalidEvent(f"an event type is text, not {_kind(text)}", "write it as backup.completed")
     if len(text) <= MAX_TYPE and _TYPE.fullmatch(text):
         return
     if len(text) > MAX_TYPE:
@@ -38,8 +44,9 @@ def check_payload(payload: object, max_bytes: int, max_depth: int) -> bytes:
 
     One walk without bookkeeping decides; only a refusal pays for finding the place.
     """
-    if type(payload) is not dict or not _is_json(payload, max_depth):
-        _explain(payload, max_depth)
+    max_values = max_bytes // _LEAST_BYTES
+    if type(payload) is not dict or not _is_json(payload, max_depth, max_values):
+        _explain(payload, max_depth, max_values)
     try:
         encoded = _encode(payload)
     except UnicodeEncodeError:
@@ -60,8 +67,9 @@ def parse_payload(text: str | bytes, max_bytes: int, max_depth: int) -> dict[str
     except RecursionError:
         raise InvalidEvent(f"$: the payload is nested deeper than {max_depth} levels", "flatten it") from None
     except (msgspec.DecodeError, UnicodeError) as error:
+        reason = _diagnose(text, max_bytes, max_depth) or str(error)
         raise InvalidEvent(
-            f"$: the payload is not a JSON object: {error}",
+            f"$: the payload is not a JSON object: {reason}",
             """write it as '{"key": "value"}', in single quotes""",
         ) from None
     check_payload(payload, max_bytes, max_depth)
@@ -70,6 +78,8 @@ def parse_payload(text: str | bytes, max_bytes: int, max_depth: int) -> dict[str
 
 def check_name(what: str, text: str) -> None:
     """Raises ``InvalidEvent`` unless a key, source or id is short text without control characters."""
+    if not isinstance(text, str):
+        raise InvalidEvent(f"{what} is text, not {_kind(text)}", "write it in quotes")
     if not text or len(text) > MAX_NAME or _CONTROL.search(text):
         raise InvalidEvent(
             f"{what} must be 1 to {MAX_NAME} characters without control characters", "choose a plain name"
@@ -83,17 +93,21 @@ def check_name(what: str, text: str) -> None:
 
 def check_ttl(ttl: float) -> None:
     """Raises ``InvalidEvent`` unless ``ttl`` is a positive, finite number of seconds."""
-    if not 0 < ttl <= 3_153_600_000:
+    if not isinstance(ttl, int | float) or not 0 < ttl <= MAX_TTL:
         raise InvalidEvent(
-            f"ttl {ttl!r} is not a positive number of seconds", "write seconds, such as 60 or 0.5"
+            f"ttl {str(ttl)[:40]!r} is not a positive number of seconds", "write seconds, such as 60 or 0.5"
         )
 
 
-def _is_json(payload: dict[Any, Any], max_depth: int) -> bool:
+def _is_json(payload: dict[Any, Any], max_depth: int, max_values: int) -> bool:
     level: list[Any] = [payload]
     for _ in range(max_depth):
         below: list[Any] = []
         for container in level:
+            # One list that stands in many places multiplies: count before walking.
+            max_values -= len(container)
+            if max_values < 0:
+                return False
             if type(container) is dict:
                 for key in container:
                     if type(key) is not str:
@@ -121,8 +135,8 @@ def _is_json(payload: dict[Any, Any], max_depth: int) -> bool:
     return False
 
 
-def _explain(payload: object, max_depth: int) -> None:
-    """Raise ``InvalidEvent`` for the first place that breaks a rule."""
+def _explain(payload: object, max_depth: int, max_values: int) -> None:
+    """Raise ``InvalidEvent`` for a place that breaks a rule."""
     if type(payload) is not dict:
         raise InvalidEvent(f"$: the payload is {_kind(payload)}, not a JSON object", "send an object: {…}")
     stack: list[tuple[str, Any, int]] = [("$", payload, 1)]
@@ -130,10 +144,18 @@ def _explain(payload: object, max_depth: int) -> None:
         path, value, depth = stack.pop()
         if depth > max_depth:
             raise InvalidEvent(f"{path}: the payload is nested deeper than {max_depth} levels", "flatten it")
+        max_values -= len(value)
+        if max_values < 0:
+            raise InvalidEvent(
+                "$: the payload holds more values than its largest size has room for",
+                "send less, or a reference to the data; the limit is bus.max_payload_bytes",
+            )
         for step, inner in value.items() if type(value) is dict else enumerate(value):
             if type(value) is dict and type(step) is not str:
-                raise InvalidEvent(f"{path}: the key {step!r} is {_kind(step)}, not text", "use text keys")
-            place = f"{path}[{step}]" if type(step) is int else f"{path}.{str(step)[:80]}"
+                raise InvalidEvent(
+                    f"{path}: the key {ascii(step)[:80]} is {_kind(step)}, not text", "use text keys"
+                )
+            place = path + _step(step)
             if type(inner) in (dict, list, tuple):
                 stack.append((place, inner, depth + 1))
             elif type(inner) is float and not math.isfinite(inner):
@@ -144,6 +166,24 @@ def _explain(payload: object, max_depth: int) -> None:
                 raise InvalidEvent(
                     f"{place}: {_kind(inner)} is not JSON", "convert it to text, a number or a list"
                 )
+
+
+def _diagnose(text: str | bytes, max_bytes: int, max_depth: int) -> str:
+    """What msgspec's terse refusal means. Raises ``InvalidEvent`` itself where the place is known."""
+    import json
+
+    try:
+        payload = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        return str(error)
+    except UnicodeDecodeError as error:
+        return f"it is not UTF-8 from byte {error.start} on"
+    except ValueError:
+        return "it holds a number with thousands of digits: send it as text"
+    if type(payload) is dict:
+        check_payload(payload, max_bytes, max_depth)
+        return ""
+    return f"it is {_kind(payload)}"
 
 
 def _find_surrogate(payload: object) -> str:
@@ -157,10 +197,19 @@ def _find_surrogate(payload: object) -> str:
                 return path
         elif type(value) is dict:
             for key, inner in value.items():
-                stack += [(f"{path}.{key!a}", inner), (f"{path} (a key)", key)]
+                place = path + _step(key)
+                stack += [(place, inner), (f"{place} (the key)", key)]
         elif type(value) in (list, tuple):
-            stack += [(f"{path}[{place}]", inner) for place, inner in enumerate(value)]
+            stack += [(path + _step(place), inner) for place, inner in enumerate(value)]
     return "$"
+
+
+def _step(step: str | int) -> str:
+    """One step of a JSON path. Keys are the publisher's: unusual ones are quoted and escaped."""
+    if type(step) is int:
+        return f"[{step}]"
+    key = str(step)
+    return f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{key[:80]!a}]"
 
 
 def _kind(value: object) -> str:
@@ -171,5 +220,6 @@ def _kind(value: object) -> str:
         float: "a number",
         str: "text",
         list: "a list",
+        dict: "an object",
     }
     return names.get(type(value), f"a Python {type(value).__name__}")
