@@ -1,9 +1,11 @@
-"""JSON with the line of every value, so that a mistake in a file can be pointed at."""
+"""Where a mistake in a configuration file stands and how it is told; JSON with the line of each value."""
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
@@ -12,7 +14,10 @@ from event_monitor.errors import InvalidConfig
 
 MAX_BYTES = 4 * 1024 * 1024
 _SPACE = re.compile(r"[ \t\n\r]*")
+_SCALAR = re.compile(r"[^,\]}\s]+")
 _MAX_DEPTH = 64
+_MAX_SHOWN = 60
+_MAX_TOLD = 20
 
 Path = tuple[str | int, ...]
 
@@ -45,8 +50,30 @@ def show_path(path: Path) -> str:
         elif re.fullmatch(r"[A-Za-z0-9_-]+", step):
             text += f".{step}" if text else step
         else:
-            text += f"[{json.dumps(step, ensure_ascii=False)}]"
+            text += f"[{json.dumps(step)}]"
     return text
+
+
+def show_value(value: Any) -> str:
+    """What was found, in one short line without control characters."""
+    if value is None:
+        return "nothing"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}…"
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """`` (did you mean …?)`` if a known word is close, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def tell(mistakes: Sequence[str]) -> str:
+    """One mistake a line; of a great many the first ones and how many more there are."""
+    told = list(mistakes[:_MAX_TOLD])
+    if len(mistakes) > _MAX_TOLD:
+        told.append(f"and {len(mistakes) - _MAX_TOLD:,} more mistakes")
+    return "\n".join(told)
 
 
 def read_json(content: str | bytes, origin: str) -> JsonDocument:
@@ -68,8 +95,10 @@ def read_json(content: str | bytes, origin: str) -> JsonDocument:
             f"{origin}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
             "correct the syntax at that place",
         ) from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidConfig(f"{origin}: not JSON: {error or 'nested too deeply'}", "correct it") from None
+    except RecursionError:
+        raise InvalidConfig(f"{origin}: nested deeper than {_MAX_DEPTH} levels", "flatten it") from None
+    except ValueError as error:
+        raise InvalidConfig(f"{origin}: not JSON: {error}", "correct it") from None
     document = JsonDocument(origin, value)
     _Walker(content, document).walk()
     return document
@@ -114,7 +143,7 @@ class _Walker:
             return self._array(place, path, depth)
         if opening == '"':
             return int(scanstring(self._text, place + 1, True)[1])
-        found = re.compile(r"[^,\]}\s]+").match(self._text, place)
+        found = _SCALAR.match(self._text, place)
         return found.end() if found else place + 1
 
     def _object(self, place: int, path: Path, depth: int) -> int:
@@ -125,9 +154,8 @@ class _Walker:
             key, place = scanstring(self._text, place + 1, True)
             inner = (*path, key)
             if key in seen:
-                self._document.duplicates.append(
-                    f"{self._document.origin}:{line}: {show_path(inner)}: the key stands twice; expected it once"
-                )
+                place_of_key = f"{self._document.origin}:{line}: {show_path(inner)}"
+                self._document.duplicates.append(f"{place_of_key}: the key stands twice; expected it once")
             seen.add(key)
             self._document.lines[inner] = line
             place = self._skip(self._skip(place) + 1)

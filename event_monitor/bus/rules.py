@@ -7,7 +7,6 @@ RE2's, whose time grows with the text only, so no pattern can hang the bus.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -18,7 +17,7 @@ from typing import Any, Self
 import msgspec
 import re2
 
-from event_monitor.config_places import MAX_BYTES, JsonDocument, read_json
+from event_monitor.config_places import MAX_BYTES, JsonDocument, did_you_mean, read_json, show_value, tell
 from event_monitor.errors import InvalidConfig, InvalidRequest
 from event_monitor.model import Event, Priority
 from event_monitor.topics import TopicPattern
@@ -82,12 +81,16 @@ class Rule:
 
 
 class RuleSet:
-    """Immutable rules in the order of the file. Which patterns match is remembered for each type."""
+    """Immutable rules in the order of the file. Which of them match is remembered for the types that
+    were seen last. Not to be shared between threads."""
 
     def __init__(self, rules: Iterable[Rule], default: tuple[str, ...] = ("log",)) -> None:
         self.rules = tuple(rules)
-        self._default = Routing(default, ())
+        self._default = default
         self._by_type: OrderedDict[str, Routing | tuple[Rule, ...]] = OrderedDict()
+        self._places: dict[str | None, list[int]] = {}
+        for place, rule in enumerate(self.rules):
+            self._places.setdefault(_index_key(rule.pattern), []).append(place)
 
     @classmethod
     def empty(cls) -> Self:
@@ -98,31 +101,52 @@ class RuleSet:
         return len(self.rules)
 
     def route(self, event_type: str, payload: dict[str, Any]) -> Routing:
-        """All matching rules apply, a target once; an event that matches nothing goes to ``log``."""
+        """All matching rules apply, a target once: the most urgent priority and the shortest ttl
+        that they name. Where they name no target, the event goes to ``log``."""
         known = self._by_type.get(event_type)
         if known is None:
             known = self._look_up(event_type)
+        else:
+            self._by_type.move_to_end(event_type)
         if isinstance(known, Routing):
             return known
         return self._combine([rule for rule in known if _passes(rule, event_type, payload)])
 
     def _look_up(self, event_type: str) -> Routing | tuple[Rule, ...]:
-        matching = tuple(rule for rule in self.rules if rule.pattern.matches(event_type))
+        matching = tuple(rule for rule in self._candidates(event_type) if rule.pattern.matches(event_type))
         found = matching if any(rule.filters for rule in matching) else self._combine(matching)
         self._by_type[event_type] = found
         if len(self._by_type) > _CACHED_TYPES:
             self._by_type.popitem(last=False)
         return found
 
+    def _candidates(self, event_type: str) -> list[Rule]:
+        """The rules that can match, in the order of the file: all others begin with another word."""
+        keys = (event_type, _first_word(event_type), None)
+        places = sorted(place for key in keys for place in self._places.get(key, ()))
+        return [self.rules[place] for place in places]
+
     def _combine(self, rules: Sequence[Rule]) -> Routing:
         targets = tuple(dict.fromkeys(target for rule in rules for target in rule.targets))
         levels = [rule.priority for rule in rules if rule.priority is not None]
         return Routing(
-            targets or self._default.targets,
+            targets or self._default,
             tuple(str(rule.pattern) for rule in rules),
             min(levels, key=lambda level: level.rank, default=None),
             min((rule.ttl for rule in rules if rule.ttl is not None), default=None),
         )
+
+
+def _index_key(pattern: TopicPattern) -> str | None:
+    """The whole type of a pattern without wildcards, else ``word.`` for the first word, or ``None``
+    for a wildcard in its place. The dot keeps words and types apart."""
+    if pattern.is_literal:
+        return str(pattern)
+    return _first_word(pattern.prefix) if pattern.prefix else None
+
+
+def _first_word(text: str) -> str:
+    return text.partition(".")[0] + "."
 
 
 def _passes(rule: Rule, event_type: str, payload: dict[str, Any]) -> bool:
@@ -130,7 +154,8 @@ def _passes(rule: Rule, event_type: str, payload: dict[str, Any]) -> bool:
 
 
 def merge_rules(shipped: RuleSet, own: RuleSet) -> RuleSet:
-    """The shipped rules with the user's: the same pattern replaces, an empty list of targets silences."""
+    """The shipped rules with the user's added. The same pattern replaces the shipped rule in its place;
+    with an empty list it silences it, and its events then go where other rules send them, or to ``log``."""
     merged = {str(rule.pattern): rule for rule in shipped.rules}
     merged.update({str(rule.pattern): rule for rule in own.rules})
     return RuleSet(merged.values())
@@ -184,7 +209,7 @@ def load_rules(text: str | bytes, origin: str, known_targets: Collection[str]) -
     reader = _Reader(document, known_targets)
     rules = reader.read()
     if reader.mistakes:
-        raise InvalidConfig("\n".join(reader.mistakes), "the rules in force stay as they are")
+        raise InvalidConfig(tell(reader.mistakes), "correct the file; until then no rule of it applies")
     return RuleSet(rules)
 
 
@@ -202,7 +227,7 @@ class _Reader:
     def read(self) -> list[Rule]:
         root = self._document.value
         if not isinstance(root, dict):
-            self._mistake((), f"found {_show(root)}", 'an object {"routing": {…}}')
+            self._mistake((), f"found {show_value(root)}", 'an object {"routing": {…}}')
             return []
         for key in root:
             if key != "routing":
@@ -211,7 +236,7 @@ class _Reader:
         if not isinstance(routing, dict):
             self._mistake(
                 ("routing",) if "routing" in root else (),
-                f"found {_show(routing)} as routing",
+                f"found {show_value(routing)} as routing",
                 "an object of patterns",
             )
             return []
@@ -233,7 +258,7 @@ class _Reader:
         elif isinstance(value, dict):
             rule = self._long_rule(path, pattern, value)
         else:
-            self._mistake(path, f"found {_show(value)}", 'a list of targets, or {"targets": […]}')
+            self._mistake(path, f"found {show_value(value)}", 'a list of targets, or {"targets": […]}')
             return None
         return rule if len(self.mistakes) == before else None
 
@@ -241,13 +266,13 @@ class _Reader:
         for key in value:
             if key not in _RULE_KEYS:
                 self._mistake(
-                    (*path, key), f"unknown key {key!r}{_guess(key, _RULE_KEYS)}", ", ".join(_RULE_KEYS)
+                    (*path, key), f"unknown key {key!r}{did_you_mean(key, _RULE_KEYS)}", ", ".join(_RULE_KEYS)
                 )
         targets = value.get("targets")
         if not isinstance(targets, list):
             self._mistake(
                 (*path, "targets") if "targets" in value else path,
-                f"found {_show(targets)} as targets",
+                f"found {show_value(targets)} as targets",
                 "a list of targets",
             )
             targets = []
@@ -262,10 +287,10 @@ class _Reader:
     def _targets(self, path: tuple[str | int, ...], names: list[Any]) -> tuple[str, ...]:
         for place, name in enumerate(names):
             if not isinstance(name, str) or name not in self._known:
-                guess = _guess(name, self._known) if isinstance(name, str) else ""
+                guess = did_you_mean(name, self._known) if isinstance(name, str) else ""
                 self._mistake(
                     (*path, place),
-                    f"no target is named {_show(name)}{guess}",
+                    f"no target is named {show_value(name)}{guess}",
                     "one of " + ", ".join(sorted(self._known)),
                 )
         return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
@@ -276,14 +301,14 @@ class _Reader:
         try:
             return Priority(value)
         except ValueError:
-            self._mistake(path, f"found {_show(value)}", ", ".join(Priority))
+            self._mistake(path, f"found {show_value(value)}", ", ".join(Priority))
             return None
 
     def _ttl(self, path: tuple[str | int, ...], value: Any) -> float | None:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 3_153_600_000:
-            self._mistake(path, f"found {_show(value)}", "a positive number of seconds")
+            self._mistake(path, f"found {show_value(value)}", "a positive number of seconds")
             return None
         return float(value)
 
@@ -298,13 +323,15 @@ class _Reader:
             value = {"regex": value}
         if not isinstance(value, dict) or not isinstance(value.get("regex"), str):
             self._mistake(
-                path, f"found {_show(value)}", 'a regular expression or {"path": "$.key", "regex": "…"}'
+                path, f"found {show_value(value)}", 'a regular expression or {"path": "$.key", "regex": "…"}'
             )
             return ()
         for key in value:
             if key not in _FILTER_KEYS:
                 self._mistake(
-                    (*path, key), f"unknown key {key!r}{_guess(key, _FILTER_KEYS)}", ", ".join(_FILTER_KEYS)
+                    (*path, key),
+                    f"unknown key {key!r}{did_you_mean(key, _FILTER_KEYS)}",
+                    ", ".join(_FILTER_KEYS),
                 )
         steps: tuple[str | int, ...] | None = None
         if "path" in value:
@@ -312,7 +339,7 @@ class _Reader:
             if steps is None:
                 self._mistake(
                     (*path, "path"),
-                    f"found {_show(value['path'])}",
+                    f"found {show_value(value['path'])}",
                     "a path such as $.exit_code or $.files[0].name",
                 )
         try:
@@ -335,13 +362,3 @@ def parse_path(text: Any) -> tuple[str | int, ...] | None:
         steps.append(step[1] if step[1] is not None else int(step[2]))
         place = step.end()
     return tuple(steps)
-
-
-def _guess(word: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _show(value: Any) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ Strategy = Callable[[int], float]
 """Seconds to wait before retry n = 0, 1, 2 ..., before jitter and cap."""
 
 _LARGEST = 64
+_LARGEST_RETRY = 1_000_000_000
 
 
 def exponential(n: int) -> float:
@@ -31,7 +33,7 @@ def exponential(n: int) -> float:
 
 def linear(n: int) -> float:
     """5, 10, 15, ... seconds."""
-    return 5.0 * (n + 1)
+    return 5.0 * (min(n, _LARGEST_RETRY) + 1)
 
 
 def fibonacci(n: int) -> float:
@@ -61,7 +63,9 @@ class RetriesExhausted(Exception):
     the last one. ``deadline_reached`` says that a further wait would have passed the deadline."""
 
     def __init__(self, errors: tuple[tuple[float, Exception], ...], deadline_reached: bool = False) -> None:
-        super().__init__(f"given up after {len(errors)} attempts: {errors[-1][1]}")
+        attempts = "1 attempt" if len(errors) == 1 else f"{len(errors)} attempts"
+        last = errors[-1][1]
+        super().__init__(f"given up after {attempts}: {type(last).__name__}: {last}")
         self.errors = errors
         self.deadline_reached = deadline_reached
 
@@ -79,19 +83,29 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if isinstance(self.strategy, str) and self.strategy not in STRATEGIES:
             raise ValueError(f"{self.strategy!r} is not a retry strategy: choose {', '.join(STRATEGIES)}")
-        if self.max_retries < 0 or self.max_delay <= 0 or not 0 <= self.jitter <= 1:
-            raise ValueError("max_retries and jitter (at most 1) must not be negative, max_delay must be over 0")
+        if self.max_retries < 0:
+            raise ValueError(f"max_retries is {self.max_retries}: choose 0 or more")
+        if not 0 < self.max_delay < math.inf:
+            raise ValueError(f"max_delay is {self.max_delay}: choose a positive number of seconds")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter is {self.jitter}: choose a share from 0 to 1")
 
     def delay(self, retry: int, rng: random.Random) -> float:
-        """Seconds to wait before retry 0, 1, 2 ..."""
+        """Seconds to wait before retry 0, 1, 2 ... Raises ``ValueError`` if a strategy answers a
+        negative number or NaN."""
         strategy = STRATEGIES[self.strategy] if isinstance(self.strategy, str) else self.strategy
-        base = min(strategy(retry), self.max_delay)
+        wanted = strategy(retry)
+        if not wanted >= 0:
+            raise ValueError(f"the retry strategy answered {wanted} for retry {retry}: it must be 0 or more")
+        base = min(wanted, self.max_delay)
         return min(base * (1 + self.jitter * rng.random()), self.max_delay)
 
 
 @dataclass(slots=True)
 class RetryCounters:
-    """What a handler did so far."""
+    """What a handler did so far. ``attempts`` counts those that ended by themselves; ``permanent``
+    the calls given up for an error that no retry mends, ``exhausted`` those whose retries or time
+    ran out."""
 
     attempts: int = 0
     retries: int = 0
@@ -100,15 +114,20 @@ class RetryCounters:
     exhausted: int = 0
 
 
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
 @dataclass(slots=True)
 class RetryHandler:
     """Calls a function until it succeeds, its error is permanent, or its retries are used up.
 
     Holds no state of a single call, so callers may share one. ``strategies`` are this handler's
-    own and may be added to. A cancellation is never retried nor counted.
+    own and may be added to. A cancellation is never retried nor counted. ``on_retry`` is told the
+    retry's number from 0, the delay in seconds and the error, before each wait.
     """
 
-    clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
+    clock: Callable[[], float] = _loop_time
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rng: random.Random = field(default_factory=random.Random)
     on_retry: Callable[[int, float, Exception], None] = lambda retry, delay, error: None
@@ -129,42 +148,45 @@ class RetryHandler:
     ) -> T:
         """The result of ``func``, which may be a coroutine function.
 
-        Never sleeps past ``deadline`` (in the clock's time). An error's ``retry_after`` (seconds)
-        beats a shorter delay. Raises a permanent error as it is, and ``RetriesExhausted`` after
-        the last attempt, once ``dead_letter`` has been given it.
+        Never sleeps past ``deadline`` (in the clock's time): where the next attempt would come too
+        late, it gives up at once. An error's ``retry_after`` (seconds) beats a shorter delay, up to
+        ``max_delay``. Raises a permanent error, or one that ``retry_on`` rejects, as it is, and
+        ``RetriesExhausted`` after the last attempt, once ``dead_letter`` has been given it.
         """
         if strategy not in self.strategies:
             raise ValueError(f"{strategy!r} is not a retry strategy: choose {', '.join(self.strategies)}")
         policy = RetryPolicy(self.strategies[strategy], max_retries, max_delay, jitter)
         errors: list[tuple[float, Exception]] = []
         while True:
-            self.counters.attempts += 1
             try:
                 result = func()
                 value: Any = await result if inspect.isawaitable(result) else result
-            except Exception as error:  # noqa: BLE001 - any error of the caller's function may be retried
+            except Exception as error:
+                self.counters.attempts += 1
                 errors.append((self.clock(), error))
                 if isinstance(error, PermanentError) or not retry_on(error):
                     self.counters.permanent += 1
                     raise
                 retry = len(errors) - 1
-                delay = self._delay(policy, retry, error)
-                late = deadline is not None and self.clock() + delay >= deadline
+                delay, earliest = self._delay(policy, retry, error)
+                late = deadline is not None and self.clock() + earliest >= deadline
                 if retry >= max_retries or late:
                     await self._give_up(RetriesExhausted(tuple(errors), late), error, dead_letter)
                 self.counters.retries += 1
                 self.on_retry(retry, delay, error)
             else:
+                self.counters.attempts += 1
                 self.counters.successes += 1
                 return value  # type: ignore[no-any-return]
             await self.sleep(delay)
 
-    def _delay(self, policy: RetryPolicy, retry: int, error: Exception) -> float:
+    def _delay(self, policy: RetryPolicy, retry: int, error: Exception) -> tuple[float, float]:
+        """How long to wait, and the least wait after which an attempt could succeed."""
         delay = policy.delay(retry, self.rng)
         wished = getattr(error, "retry_after", None)
         if isinstance(wished, int | float) and wished > delay:
-            return min(float(wished), policy.max_delay)
-        return delay
+            return min(float(wished), policy.max_delay), float(wished)
+        return delay, delay
 
     async def _give_up(
         self,
