@@ -46,7 +46,7 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
 
         client = _client(paths, thread, read_only=read_only)
         stack.enter_context(_log_to_file(paths))
-        app = EventMonitorApp(client, settings.dashboard, read_only=read_only)
+        app = EventMonitorApp(client, settings.dashboard, mask=settings.mask, read_only=read_only)
         app.run(mouse=settings.dashboard.mouse)
         return app.return_code or 0
 

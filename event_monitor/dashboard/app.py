@@ -1,0 +1,271 @@
+"""The dashboard: asks its client for a picture once a second and shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from time import monotonic
+from typing import Any, ClassVar
+
+from textual import events
+from textual.app import App, ComposeResult
+from textual.binding import Binding
+from textual.command import CommandPalette
+from textual.containers import Horizontal, Vertical
+
+from event_monitor.config import DashboardSettings
+from event_monitor.control.client import Client
+from event_monitor.dashboard.actions import BY_ID, bindings, footer_entries, remap
+from event_monitor.dashboard.alert_policy import AlertPolicy, Toast
+from event_monitor.dashboard.commands import Commands
+from event_monitor.dashboard.themes import DARK, LIGHT
+from event_monitor.errors import EventMonitorError, NoBus
+from event_monitor.messages import GetSnapshot
+from event_monitor.model import Severity, Snapshot
+from event_monitor.widgets import content
+from event_monitor.widgets.feed import FeedPanel
+from event_monitor.widgets.overview import (
+    AlertsPanel,
+    BannerPanel,
+    FooterPanel,
+    HeaderPanel,
+    QueuePanel,
+    RatePanel,
+    ServicesPanel,
+    SystemPanel,
+)
+from event_monitor.widgets.text import line, plain
+
+logger = logging.getLogger(__name__)
+
+_SEVERITIES = {Severity.INFO: "information", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
+
+
+class EventMonitorApp(App[int]):
+    """One view of a bus. It must be given its client; it never ends because the bus did."""
+
+    TITLE = "event-monitor"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("ctrl+q", "quit", show=False, priority=True),
+        Binding("ctrl+c", "quit", show=False),
+        *bindings(),
+    ]
+
+    def __init__(
+        self,
+        client: Client,
+        settings: DashboardSettings | None = None,
+        *,
+        mask: tuple[str, ...] = (),
+        read_only: bool = False,
+        now: Callable[[], datetime] = datetime.now,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        super().__init__()
+        self.client = client
+        self.settings = settings or DashboardSettings()
+        self.mask = mask
+        self.read_only = read_only
+        self.snapshot: Snapshot | None = None
+        self._now = now
+        self._feed_revision = -1
+        self._lost: str | None = None
+        self._asked = asyncio.Event()
+        self.commands = Commands(self)
+        self._policy = AlertPolicy(clock, bell=self.settings.bell, toast=self.settings.toast)
+        self.keys_of, self._key_mistakes = remap(self.settings.keys)
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        if self.settings.reduced_motion:
+            self.animation_level = "none"
+
+    # --- the screen -------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        yield HeaderPanel(id="header")
+        yield BannerPanel(id="lost")
+        yield BannerPanel(id="banner")
+        with Horizontal(id="figures"):
+            yield RatePanel(id="rate")
+            yield QueuePanel(id="queue")
+        with Horizontal(id="middle"):
+            yield ServicesPanel(id="services")
+            with Vertical(id="side"):
+                yield SystemPanel(id="system")
+                yield AlertsPanel(id="alerts")
+        yield FeedPanel(id="feed")
+        yield FooterPanel(id="footer")
+
+    def on_mount(self) -> None:
+        """Lay out, listen to the signals that end a terminal program, and begin to ask."""
+        self.theme = self.settings.theme if self.settings.theme in self.available_themes else DARK.name
+        if self.theme != self.settings.theme:
+            self._key_mistakes.append(f"dashboard.theme: no theme is named {self.settings.theme}")
+        self.set_keymap(self.keys_of)
+        self._choose_layout(self.size.width, self.size.height)
+        self.feed.focus()
+        self.query_one(FooterPanel).show(footer_entries(self.keys_of, read_only=self.read_only))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(ValueError, RuntimeError):
+                loop.add_signal_handler(number, self.exit)
+        for mistake in self._key_mistakes:
+            logger.warning("%s", mistake)
+            self.say(mistake, Severity.WARNING)
+        self.run_worker(self._watch(), name="watch", exit_on_error=False)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Choose the layout for the new size."""
+        self._choose_layout(event.size.width, event.size.height)
+
+    def _choose_layout(self, width: int, height: int) -> None:
+        sliver = width < 60 or height < 18
+        compact = not sliver and (width < 100 or height < 30)
+        for screen in self.screen_stack:
+            screen.set_class(sliver, "-sliver")
+            screen.set_class(compact, "-compact")
+
+    @property
+    def feed(self) -> FeedPanel:
+        """The live feed, also while a dialog is open."""
+        return self.screen_stack[0].query_one(FeedPanel)
+
+    # --- the picture ------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Ask for a picture, show it, wait; one at a time, so that a slow bus is never asked twice."""
+        while True:
+            try:
+                snapshot = await self.client.request(GetSnapshot(feed_revision=self._feed_revision))
+            except EventMonitorError as error:
+                self._show_loss(error)
+            except Exception:
+                logger.exception("a picture could not be taken")
+                self._show_loss(NoBus("the picture could not be taken", "see logs/event-monitor.log"))
+            else:
+                self._lost = None
+                self.show_snapshot(snapshot)
+            if not _terminal_alive():
+                self.exit()
+                return
+            self._asked.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.refresh):
+                    await self._asked.wait()
+
+    def refresh_soon(self) -> None:
+        """Take the next picture at once: something was changed from here."""
+        self._asked.set()
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Give a picture to the panels; each repaints only what differs."""
+        self.snapshot = snapshot
+        noise = self._policy.observe(snapshot)
+        base = self.screen_stack[0]
+        with self.batch_update():
+            base.query_one("#lost", BannerPanel).show(None)
+            base.query_one("#banner", BannerPanel).show(
+                content.banner(snapshot, self.size.width) if self.settings.banner else None
+            )
+            self._show_header()
+            base.query_one(RatePanel).show(snapshot.rate)
+            base.query_one(QueuePanel).show(snapshot.queue)
+            base.query_one(ServicesPanel).show(snapshot.services)
+            base.query_one("#middle").set_class(bool(snapshot.services), "has-services")
+            base.query_one(SystemPanel).show(snapshot)
+            base.query_one(AlertsPanel).show(snapshot)
+            if snapshot.feed is not None:
+                self._feed_revision = snapshot.feed_revision
+                self.feed.show(snapshot.feed)
+        if noise.bell:
+            self.bell()
+        for toast in noise.toasts:
+            self._toast(toast)
+
+    def _show_header(self) -> None:
+        header = self.screen_stack[0].query_one(HeaderPanel)
+        header.show(self.snapshot, self._now().strftime("%H:%M:%S"), lost=self._lost is not None)
+
+    def _show_loss(self, error: EventMonitorError) -> None:
+        """Say that the picture is old and why; keep it."""
+        if self._lost is None:
+            self._feed_revision = -1
+        self._lost = str(error)
+        text = line(f" ✖ no connection: {plain(error)}  trying again every {self.settings.refresh:g} s", row="banner-bad")
+        self.screen_stack[0].query_one("#lost", BannerPanel).show(text)
+        self._show_header()
+
+    def _toast(self, toast: Toast) -> None:
+        self.say(f"{toast.title}\n{toast.text}" if toast.text else toast.title, toast.severity)
+
+    def say(self, text: str, severity: Severity = Severity.INFO) -> None:
+        """A short message in the corner. It may hold anything: it is data."""
+        shown = "\n".join(plain(row, 300) for row in text.split("\n"))
+        self.notify(shown, severity=_SEVERITIES[severity], markup=False)  # type: ignore[arg-type]
+
+    # --- actions ----------------------------------------------------------------------------
+
+    def action_act(self, action_id: str) -> None:
+        """Carry out an action of the table."""
+        action = BY_ID[action_id]
+        if self.read_only and action.changes:
+            self.say(f"{action.label}: this view is read-only", Severity.WARNING)
+            return
+        self.commands.run(action_id)
+
+    def action_use_theme(self, theme: str) -> None:
+        """Change the colours."""
+        self.theme = theme
+
+    def action_command_palette(self) -> None:
+        """Open the palette with every action of the table."""
+        from event_monitor.dashboard.palette import ActionProvider
+
+        if not CommandPalette.is_open(self):
+            self.push_screen(CommandPalette(providers=[ActionProvider], placeholder="Search for actions …"))
+
+    def now_text(self) -> str:
+        """The time of day for a file's name."""
+        return self._now().strftime("%Y%m%d-%H%M%S")
+
+    def describe(self, action_id: str) -> str:
+        """The present state, for the palette's description of an action."""
+        snapshot = self.snapshot
+        if snapshot is None:
+            return ""
+        return {
+            "acknowledge": f"{snapshot.unacknowledged} open",
+            "freeze": f"frozen, {self.feed.waiting} waiting" if self.feed.frozen else "running",
+            "retry_dead_letters": f"{snapshot.queue.dead} dead letters",
+        }.get(action_id, "")
+
+    def on_feed_panel_opened(self, message: FeedPanel.Opened) -> None:
+        """The feed was clicked."""
+        self.commands.open_event(message.event_id)
+
+    def on_footer_panel_chosen(self, message: FooterPanel.Chosen) -> None:
+        """The footer was clicked."""
+        self.action_act(message.action)
+
+
+def _terminal_alive() -> bool:
+    """Whether the terminal that the program was started on is still there."""
+    output = sys.__stdout__
+    if output is None or output.closed:
+        return True
+    try:
+        os.ttyname(output.fileno())
+    except OSError as error:
+        return error.errno != 5
+    except ValueError:
+        return True
+    return True
+

@@ -1,0 +1,197 @@
+"""What the actions of the table do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from event_monitor.dashboard.filtering import parse_filter
+from event_monitor.errors import EventMonitorError
+from event_monitor.messages import AcknowledgeAlerts, GetEvent, Message, ReloadRules, RetryDeadLetters
+from event_monitor.model import Severity
+
+if TYPE_CHECKING:
+    from event_monitor.dashboard.app import EventMonitorApp
+
+
+class Commands:
+    """Carries out actions for one app. Whatever the bus answers is said; nothing ends the app."""
+
+    def __init__(self, app: EventMonitorApp) -> None:
+        self._app = app
+        self._table: dict[str, Callable[[], Any]] = {
+            "filter": self._filter,
+            "freeze": self._freeze,
+            "details": self._details,
+            "acknowledge": lambda: self._send(AcknowledgeAlerts()),
+            "copy": self._copy_selected,
+            "help": self._help,
+            "palette": app.action_command_palette,
+            "quit": app.exit,
+            "down": lambda: app.feed.move(1),
+            "up": lambda: app.feed.move(-1),
+            "page_down": lambda: app.feed.move_page(1),
+            "page_up": lambda: app.feed.move_page(-1),
+            "newest": lambda: app.feed.move_to_end(last=False),
+            "oldest": lambda: app.feed.move_to_end(last=True),
+            "clear": self._clear,
+            "reload_rules": lambda: self._send(ReloadRules()),
+            "retry_dead_letters": self._retry_dead_letters,
+            "screenshot": self._screenshot,
+        }
+
+    def run(self, action_id: str) -> None:
+        """Carry out an action of the table."""
+        self._table[action_id]()
+
+    # --- the bus ----------------------------------------------------------------------------
+
+    def _send(self, message: Message) -> None:
+        async def send() -> None:
+            reply = await self._ask(message)
+            if reply is not None:
+                self._app.say(reply.message)
+                self._app.refresh_soon()
+
+        self._work(send())
+
+    async def _ask(self, message: Message) -> Any:
+        """The reply, or ``None`` after having said what was refused."""
+        try:
+            return await self._app.client.request(message)
+        except EventMonitorError as error:
+            self._app.say(str(error), Severity.WARNING)
+            return None
+
+    def _work(self, work: Any) -> None:
+        self._app.run_worker(work, exit_on_error=False)
+
+    def _retry_dead_letters(self) -> None:
+        snapshot = self._app.snapshot
+        dead = snapshot.queue.dead if snapshot else 0
+        if not dead:
+            self._app.say("There are no dead letters")
+            return
+        self._confirm(f"Queue all {dead:,} dead letters again?", lambda: self._send(RetryDeadLetters(all=True)))
+
+    def _confirm(self, question: str, then: Callable[[], None]) -> None:
+        from event_monitor.dashboard.dialogs import ConfirmDialog
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                then()
+
+        self._app.push_screen(ConfirmDialog(question), answered)
+
+    # --- events -----------------------------------------------------------------------------
+
+    def _details(self) -> None:
+        item = self._app.feed.selected
+        if item is None:
+            self._app.feed.move(0)
+            item = self._app.feed.selected
+        if item is None:
+            self._app.say("There is no event to look at yet")
+        else:
+            self.open_event(item.id)
+
+    def open_event(self, event_id: int) -> None:
+        """Show all that is known of an event."""
+
+        async def show() -> None:
+            from event_monitor.dashboard.detail import detail_lines
+            from event_monitor.dashboard.dialogs import DocumentDialog
+
+            detail = await self._ask(GetEvent(event_id=event_id))
+            if detail is None:
+                return
+            self._app.push_screen(
+                DocumentDialog(
+                    f"Event {event_id}",
+                    lambda width: detail_lines(detail, width, self._app.mask),
+                    hint="y copies   esc closes",
+                    on_copy=lambda: self._copy(detail.event),
+                )
+            )
+
+        self._work(show())
+
+    def _copy_selected(self) -> None:
+        item = self._app.feed.selected
+        if item is None:
+            self._app.say("Select an event first: j and k move")
+            return
+
+        async def fetch() -> None:
+            detail = await self._ask(GetEvent(event_id=item.id))
+            if detail is not None:
+                await self._copy_now(detail.event)
+
+        self._work(fetch())
+
+    def _copy(self, event: Any) -> None:
+        self._work(self._copy_now(event))
+
+    async def _copy_now(self, event: Any) -> None:
+        from event_monitor.dashboard.clipboard import copy
+
+        try:
+            where = await copy(msgspec.json.encode(event).decode(), self._app.copy_to_clipboard)
+        except (OSError, ValueError) as error:
+            self._app.say(f"Not copied: {error}", Severity.WARNING)
+        else:
+            self._app.say(f"Event {event.id} {where}")
+
+    # --- the view ---------------------------------------------------------------------------
+
+    def _freeze(self) -> None:
+        feed = self._app.feed
+        feed.freeze(not feed.frozen)
+
+    def _filter(self) -> None:
+        from event_monitor.dashboard.filter_input import FilterInput
+
+        existing = self._app.screen_stack[0].query(FilterInput)
+        if existing:
+            existing.first().focus()
+            return
+        field = FilterInput(id="filter-field")
+        self._app.screen_stack[0].mount(field, before="#footer")
+        field.focus()
+
+    def apply_filter(self, text: str) -> None:
+        """Show only events that pass, as the person types."""
+        self._app.feed.filter(text, parse_filter(text))
+
+    def _clear(self) -> None:
+        from event_monitor.dashboard.filter_input import FilterInput
+
+        fields = self._app.screen_stack[0].query(FilterInput)
+        if fields:
+            fields.first().remove()
+            self.apply_filter("")
+            self._app.feed.focus()
+        elif not self._app.feed.clear_selection() and self._app.feed.frozen:
+            self._freeze()
+
+    def _help(self) -> None:
+        from event_monitor.dashboard.dialogs import help_dialog
+
+        self._app.push_screen(help_dialog(self._app.keys_of))
+
+    def _screenshot(self) -> None:
+        async def save() -> None:
+            await asyncio.sleep(0)
+            path = Path.cwd() / f"event-monitor-{self._app.now_text()}.svg"
+            try:
+                path.write_text(self._app.export_screenshot(), encoding="utf-8")
+            except OSError as error:
+                self._app.say(f"Not saved: {error}", Severity.WARNING)
+            else:
+                self._app.say(f"Saved {path}")
+
+        self._work(save())

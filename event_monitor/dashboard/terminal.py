@@ -1,0 +1,15 @@
+"""Whether there is a terminal that a full-screen program can use."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def check_terminal() -> str | None:
+    """What is wrong with the terminal, ``None`` if nothing is."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return "the dashboard needs a terminal, and input or output is not one"
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        return f"the terminal (TERM={os.environ.get('TERM', '')}) cannot show a full-screen program"
+    return None

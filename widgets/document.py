@@ -1,0 +1,56 @@
+"""A scrollable document of lines, for details and help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from event_monitor.widgets.panel import Panel
+from event_monitor.widgets.text import Line
+
+
+class Document(ScrollView, can_focus=True):
+    """Shows what ``compose_lines(width)`` answers, laid out anew when the width changes."""
+
+    COMPONENT_CLASSES = Panel.COMPONENT_CLASSES
+    DEFAULT_CSS = Panel.DEFAULT_CSS.replace("Panel ", "Document ")
+
+    def __init__(self, compose_lines: Callable[[int], Sequence[Line]], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._compose_lines = compose_lines
+        self._lines: Sequence[Line] = ()
+
+    def replace(self, compose_lines: Callable[[int], Sequence[Line]]) -> None:
+        """Show something else, from its top."""
+        self._compose_lines = compose_lines
+        self._lay_out()
+        self.scroll_home(animate=False)
+
+    def on_resize(self) -> None:
+        """Lay out for the new width."""
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        width = self.scrollable_content_region.width
+        if width:
+            self._lines = self._compose_lines(width)
+            self.virtual_size = Size(width, len(self._lines))
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        place = y + self.scroll_offset.y
+        base = self.rich_style
+        shown = self._lines[place] if place < len(self._lines) else Line()
+        segments = [
+            Segment(span.text, base + self.get_component_rich_style(f"tone--{span.tone}", partial=True))
+            if span.tone
+            else Segment(span.text, base)
+            for span in shown.spans
+        ]
+        length = sum(cell_len(span.text) for span in shown.spans)
+        return Strip(segments, length).adjust_cell_length(self.scrollable_content_region.width, base)

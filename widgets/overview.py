@@ -1,0 +1,189 @@
+"""The panels of the Overview. Each is given a snapshot and keeps what it shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.message import Message
+
+from event_monitor.model import QueueView, RateView, ServiceView, Snapshot
+from event_monitor.widgets import content
+from event_monitor.widgets.panel import Panel
+from event_monitor.widgets.text import Line, Span, clip, line
+
+
+class HeaderPanel(Panel):
+    """Name, state, uptime, clock, alerts."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._snapshot: Snapshot | None = None
+        self._clock = ""
+        self._lost = False
+
+    def show(self, snapshot: Snapshot | None, clock: str, *, lost: bool = False) -> None:
+        """Take a snapshot and the time of day. ``lost`` says that the connection is gone."""
+        self._snapshot, self._clock, self._lost = snapshot, clock, lost
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        if self._snapshot is None:
+            return [line(" ", ("event-monitor", "strong"), "  ", ("starting …", "dim"))]
+        return content.header(self._snapshot, width, height, self._clock, self._lost)
+
+
+class BannerPanel(Panel):
+    """One loud line while something is wrong; gone while all is well."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._line: Line | None = None
+
+    def show(self, banner: Line | None) -> None:
+        """Show a line, or hide."""
+        self._line = banner
+        if self.display != (banner is not None):
+            self.display = banner is not None
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        return [clip(self._line, width)] if self._line is not None else []
+
+
+class RatePanel(Panel):
+    """Events per second."""
+
+    BORDER_TITLE = "Events per second"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._view = RateView()
+
+    def show(self, view: RateView) -> None:
+        """Take the newest figures."""
+        self._view = view
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        return content.rate(self._view, width, height)
+
+
+class QueuePanel(Panel):
+    """Queue depth."""
+
+    BORDER_TITLE = "Queue depth"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._view = QueueView()
+
+    def show(self, view: QueueView) -> None:
+        """Take the newest figures."""
+        self._view = view
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        return content.queue(self._view, width, height)
+
+
+class ServicesPanel(Panel):
+    """The protected services."""
+
+    BORDER_TITLE = "Services"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._views: tuple[ServiceView, ...] = ()
+
+    def show(self, views: tuple[ServiceView, ...]) -> None:
+        """Take the services' newest state."""
+        self._views = views
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        return content.services(self._views, width, height)
+
+
+class SystemPanel(Panel):
+    """The system state and how it came about."""
+
+    BORDER_TITLE = "System"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._snapshot: Snapshot | None = None
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Take a snapshot."""
+        self._snapshot = snapshot
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        if self._snapshot is None:
+            return []
+        if height < 2:
+            return content.last_transition(self._snapshot, width)
+        return content.system(self._snapshot, width, height)
+
+
+class AlertsPanel(Panel):
+    """Alerts, those that wait to be seen first."""
+
+    BORDER_TITLE = "Alerts"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._snapshot: Snapshot | None = None
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Take a snapshot."""
+        self._snapshot = snapshot
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        return content.alerts(self._snapshot.alerts if self._snapshot else (), width, height)
+
+
+class FooterPanel(Panel):
+    """The keys that work here. A click on one is its action."""
+
+    class Chosen(Message):
+        """A key's label was clicked."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._entries: tuple[tuple[str, str, str, bool], ...] = ()
+        self._places: list[tuple[int, int, str]] = []
+
+    def show(self, entries: tuple[tuple[str, str, str, bool], ...]) -> None:
+        """Take (action, key, label, available) for each entry, the most important first."""
+        self._entries = entries
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        spans: list[Span] = [Span(" ")]
+        self._places = []
+        at = 1
+        for action, key, label, available in self._entries:
+            text = f"{key} {label}"
+            if at + len(text) + 1 > width:
+                break
+            spans += [
+                Span(key, "key" if available else "dim"),
+                Span(f" {label}", "" if available else "dim"),
+                Span("  "),
+            ]
+            self._places.append((at, at + len(text), action))
+            at += len(text) + 2
+        return [clip(Line(tuple(spans)), width)]
+
+    def on_click(self, event: events.Click) -> None:
+        """Turn a click into the action under it."""
+        for start, end, action in self._places:
+            if start <= event.x < end:
+                self.post_message(self.Chosen(action))

@@ -1,0 +1,114 @@
+"""The base of all panels: draws lines, and repaints only those that changed.
+
+A panel is a widget on Textual's line API. It is told its data, works out its lines for its size,
+compares them with those on the screen, and repaints the difference: nothing at all when nothing
+changed, and nothing while it is hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from event_monitor.widgets.text import Line
+
+TONES = ("dim", "strong", "accent", "good", "warn", "bad", "busy", "tab", "demo", "select", "key")
+_STRONG = ("good", "warn", "bad", "busy", "accent")
+
+
+class Panel(Widget):
+    """Shows ``lines(width, height)``. Subclasses say what these are; ``redraw`` makes them so."""
+
+    COMPONENT_CLASSES = {
+        *(f"tone--{tone}" for tone in TONES),
+        *(f"tone--{tone}-strong" for tone in _STRONG),
+        "tone--banner-warn",
+        "tone--banner-bad",
+    }
+
+    DEFAULT_CSS = """
+    Panel .tone--dim { color: $text-muted; }
+    Panel .tone--strong { text-style: bold; }
+    Panel .tone--accent { color: $accent; }
+    Panel .tone--good { color: $success; }
+    Panel .tone--warn { color: $warning; }
+    Panel .tone--bad { color: $error; }
+    Panel .tone--busy { color: $secondary; }
+    Panel .tone--good-strong { color: $success; text-style: bold; }
+    Panel .tone--warn-strong { color: $warning; text-style: bold; }
+    Panel .tone--bad-strong { color: $error; text-style: bold; }
+    Panel .tone--busy-strong { color: $secondary; text-style: bold; }
+    Panel .tone--accent-strong { color: $accent; text-style: bold; }
+    Panel .tone--tab { color: $accent; text-style: bold underline; }
+    Panel .tone--demo { background: $secondary; color: $background; text-style: bold; }
+    Panel .tone--select { background: $boost; }
+    Panel .tone--key { color: $accent; text-style: bold; }
+    Panel .tone--banner-warn { background: $warning; color: $background; text-style: bold; }
+    Panel .tone--banner-bad { background: $error; color: $background; text-style: bold; }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._drawn: list[Line] = []
+        self._strips: dict[int, Strip] = {}
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """What to show on ``width`` by ``height`` cells."""
+        raise NotImplementedError
+
+    def redraw(self) -> None:
+        """Work the lines out again and repaint those that differ."""
+        width, height = self.size
+        if not (width and height and self.is_attached and self.display):
+            return
+        wanted = list(self.lines(width, height))[:height]
+        for y in range(max(len(wanted), len(self._drawn))):
+            new = wanted[y] if y < len(wanted) else None
+            if y >= len(self._drawn) or new != self._drawn[y]:
+                self._strips.pop(y, None)
+                self.refresh(Region(0, y, width, 1))
+        self._drawn = wanted
+
+    def render_line(self, y: int) -> Strip:
+        strip = self._strips.get(y)
+        width = self.size.width
+        if strip is None or strip.cell_length != width:
+            strip = self._strips[y] = self._strip(self._drawn[y] if y < len(self._drawn) else Line(), width)
+        return strip
+
+    def _strip(self, drawn: Line, width: int) -> Strip:
+        base = self.rich_style
+        row = self._style(drawn.row) if drawn.row else Style()
+        segments = [
+            Segment(span.text, base + row + self._style(span.tone) + Style(bgcolor=row.bgcolor))
+            if span.tone
+            else Segment(span.text, base + row)
+            for span in drawn.spans
+        ]
+        length = sum(cell_len(span.text) for span in drawn.spans)
+        return Strip(segments, length).adjust_cell_length(width, base + row)
+
+    def _style(self, tone: str) -> Style:
+        return self.get_component_rich_style(f"tone--{tone}", partial=True)
+
+    def notify_style_update(self) -> None:
+        self._strips.clear()
+        super().notify_style_update()
+
+    def on_resize(self) -> None:
+        """Lay the lines out for the new size."""
+        self._strips.clear()
+        self._drawn = []
+        self.redraw()
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        return container.width
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(list(self.lines(width, 1_000)))
