@@ -8,6 +8,8 @@ measured since, so that a jump of the wall clock neither hurries nor delays anyt
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from typing import Protocol
 from event_monitor.errors import InvalidRequest
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_LATEST = 253_402_300_799.0
 
 
 class Clock(Protocol):
@@ -71,23 +74,23 @@ def from_iso(text: str) -> float:
 
 def parse_time(text: str, now: float) -> float:
     """Epoch seconds of a time as people write it: ISO 8601, epoch seconds, or relative to
-    ``now`` (``-15m``, ``-2h``, ``now``). Raises ``InvalidRequest``."""
-    word = text.strip()
-    if word == "now":
-        return now
-    if len(word) > 2 and word[0] in "+-" and word[-1] in _UNITS:
-        try:
-            return now + float(word[:-1]) * _UNITS[word[-1]]
-        except ValueError:
-            pass
-    try:
-        return float(word)
-    except ValueError:
-        pass
-    try:
-        return from_iso(word)
-    except ValueError:
+    ``now`` (``-15m``, ``-2h``, ``now``), within the years 1970 to 9999. Raises ``InvalidRequest``."""
+    seconds = _seconds(text.strip(), now)
+    if seconds is None or not math.isfinite(seconds):
         raise InvalidRequest(
             f"{text[:60]!r} is not a time",
             "write 2026-11-23T15:42:07Z, epoch seconds, or a relative time such as -15m, -2h, -3d",
-        ) from None
+        )
+    return min(max(seconds, 0.0), _LATEST)
+
+
+def _seconds(word: str, now: float) -> float | None:
+    if word == "now":
+        return now
+    if len(word) > 2 and word[0] in "+-" and word[-1] in _UNITS:
+        with contextlib.suppress(ValueError):
+            return now + float(word[:-1]) * _UNITS[word[-1]]
+    for read in (float, from_iso):
+        with contextlib.suppress(ValueError, OverflowError):
+            return read(word)
+    return None

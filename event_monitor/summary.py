@@ -11,8 +11,9 @@ _DETAILS = ("error", "message", "reason", "prompt", "command", "path", "status")
 
 
 def summarise(event_type: str, payload: dict[str, Any]) -> str:
-    """A summary of at most ``LIMIT`` characters. It may hold any character: it is data."""
-    return _compose(event_type, payload)[:LIMIT]
+    """A summary of at most ``LIMIT`` characters, without line breaks. It may hold any other
+    character: it is data."""
+    return _line(_compose(event_type, payload))[:LIMIT]
 
 
 def _compose(event_type: str, payload: dict[str, Any]) -> str:
