@@ -77,7 +77,10 @@ def tell(mistakes: Sequence[str]) -> str:
 
 
 def read_json(content: str | bytes, origin: str) -> JsonDocument:
-    """Parse a file's content. Raises ``InvalidConfig`` naming line and column of a syntax error."""
+    """Parse a file's content. Raises ``InvalidConfig`` naming line and column of a syntax error.
+
+    NaN and Infinity pass, for whoever looks at the values can name their place.
+    """
     if len(content) > MAX_BYTES:
         raise InvalidConfig(
             f"{origin} has {len(content):,} bytes, the limit is {MAX_BYTES:,}", "make it smaller"
@@ -89,7 +92,7 @@ def read_json(content: str | bytes, origin: str) -> JsonDocument:
             line = error.object.count(b"\n", 0, error.start) + 1
             raise InvalidConfig(f"{origin}:{line}: the file is not UTF-8", "save it as UTF-8") from None
     try:
-        value = json.loads(content, parse_constant=_refuse_constant)
+        value = json.loads(content)
     except json.JSONDecodeError as error:
         raise InvalidConfig(
             f"{origin}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
@@ -102,10 +105,6 @@ def read_json(content: str | bytes, origin: str) -> JsonDocument:
     document = JsonDocument(origin, value)
     _Walker(content, document).walk()
     return document
-
-
-def _refuse_constant(word: str) -> None:
-    raise ValueError(f"{word} is no JSON number")
 
 
 class _Walker:

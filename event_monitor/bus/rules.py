@@ -241,7 +241,7 @@ class _Reader:
             )
             return []
         if len(routing) > MAX_RULES:
-            self._mistake(("routing",), f"{len(routing):,} rules", f"at most {MAX_RULES:,}")
+            self._mistake(("routing",), f"found {len(routing):,} rules", f"at most {MAX_RULES:,}")
             return []
         return [rule for key, value in routing.items() if (rule := self._rule(key, value)) is not None]
 
@@ -319,6 +319,7 @@ class _Reader:
             return tuple(
                 made for place, one in enumerate(value) for made in self._filters((*path, place), one)
             )
+        regex_path = (*path, "regex") if isinstance(value, dict) else path
         if isinstance(value, str):
             value = {"regex": value}
         if not isinstance(value, dict) or not isinstance(value.get("regex"), str):
@@ -345,7 +346,7 @@ class _Reader:
         try:
             return (Filter(compile_regex(value["regex"]), steps),)
         except InvalidRequest as error:
-            self._mistake((*path, "regex") if "regex" in value else path, error.message, error.advice)
+            self._mistake(regex_path, error.message, "one without look-around and back-references")
             return ()
 
 
