@@ -32,6 +32,10 @@ class HandlerTimeout(Exception):
     """The handler was still running at its deadline."""
 
 
+class HandlerCancelled(Exception):
+    """A cancellation came out of the handler though nobody had cancelled it."""
+
+
 class Lane:
     """A target's queue and workers. ``settle`` hears the outcome of every delivery that was
     started; ``expire`` takes one whose time has passed; ``ready`` is called when a queue that has
@@ -219,10 +223,13 @@ class _Worker:
             try:
                 await lane.handle(batch)
             except asyncio.CancelledError:
-                if not self.timed_out:
+                if self.timed_out:
+                    error = HandlerTimeout(f"no answer within {lane.timeout:g} s")
+                elif self.task.cancelling():
                     lane.interrupted.extend(batch)
                     raise
-                error = HandlerTimeout(f"no answer within {lane.timeout:g} s")
+                else:
+                    error = HandlerCancelled("the handler awaited something that was cancelled")
             except Exception as raised:  # noqa: BLE001 - a handler may raise anything; it becomes the delivery's error
                 error = raised
             finally:
