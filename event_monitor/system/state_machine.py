@@ -96,7 +96,17 @@ class StateMachine:
         return None
 
     async def change(self, to: SystemState, reason: str) -> Transition:
-        """Go to ``to``. Raises ``TransitionRefused`` or ``TransitionNotSaved``; then nothing changed."""
+        """Go to ``to``. Raises ``TransitionRefused`` or ``TransitionNotSaved``; then nothing changed.
+
+        A caller that is cancelled meanwhile waits for the disk: what began is carried out."""
+        changing = asyncio.ensure_future(self._change(to, reason))
+        try:
+            return await asyncio.shield(changing)
+        except asyncio.CancelledError:
+            await asyncio.gather(changing, return_exceptions=True)
+            raise
+
+    async def _change(self, to: SystemState, reason: str) -> Transition:
         async with self._lock:
             transition = Transition(
                 from_state=self.state, to_state=to, at=to_iso(self._clock.wall()), reason=reason
@@ -108,7 +118,7 @@ class StateMachine:
             history = [*self.history, transition][-HISTORY:]
             saved = _Saved(FORMAT, to, transition.at, reason, history)
             try:
-                await asyncio.shield(asyncio.to_thread(_write, self._path, msgspec.json.encode(saved)))
+                await asyncio.to_thread(_write, self._path, msgspec.json.encode(saved))
             except OSError as error:
                 raise TransitionNotSaved(
                     f"{self.state} → {to} could not be saved: {error}",
@@ -136,7 +146,7 @@ def _read(path: Path) -> _Saved | None:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.new")
     try:
         with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(content)
@@ -147,7 +157,13 @@ def _write(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    directory = os.open(path.parent, os.O_RDONLY)
+    # The new file is in place: a sync that fails now must not make it count as unsaved.
+    with contextlib.suppress(OSError):
+        _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
