@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
-
-import msgspec
 
 from event_monitor import messages as m
 from event_monitor.bus import history
@@ -14,17 +13,19 @@ from event_monitor.bus.rules import compile_filter
 from event_monitor.bus.streams import EventStream
 from event_monitor.clock import parse_time
 from event_monitor.control.hooks import translate
-from event_monitor.errors import EventMonitorError, InvalidEvent, InvalidRequest, NotFound
-from event_monitor.model import Delivery, DeliveryState, Event, Priority, Snapshot, Status
+from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
+from event_monitor.grammar.decode import publish_from_line, publish_from_text
+from event_monitor.model import Delivery, DeliveryState, Event, Snapshot, Status
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.system.alerts import AlertBook
 from event_monitor.system.state_machine import StateMachine
 from event_monitor.targets.analytics import AnalyticsTarget
 from event_monitor.topics import TopicPattern
-from event_monitor.validation import check_event_type, parse_payload
+from event_monitor.validation import check_event_type
 
 _MAX_LIMIT = 1_000
-_decode_publish = msgspec.json.Decoder(dict[str, Any]).decode
+
+Outcome = Receipt | EventMonitorError
 
 
 class Overview(Protocol):
@@ -109,60 +110,62 @@ class Answers:
     async def _publish(self, message: m.Publish) -> m.Published:
         return _published(await self.publish(message))
 
-    async def _publish_text(self, message: m.PublishText) -> m.Published:
-        limits = self._bus.settings.bus
-        return await self._publish(
-            m.Publish(
-                event_type=message.event_type,
-                payload=parse_payload(message.payload, limits.max_payload_bytes, limits.max_payload_depth),
-                priority=parse_priority(message.priority),
-                key=message.key,
-                ttl=_parse_number("ttl", message.ttl),
-                source=message.source,
-                causation_id=_parse_id("causation_id", message.causation_id),
-            )
-        )
-
-    async def _publish_lines(self, message: m.PublishLines) -> m.PublishedLines:
-        errors: list[m.LineError] = []
-        waiting = []
-        for number, line in enumerate(message.lines):
+    async def publish_all(self, publishes: Sequence[m.Publish | EventMonitorError]) -> list[Outcome]:
+        """Publish many events with one commit; what is refused harms no other. An error in place
+        of an event is passed on."""
+        waiting: list[tuple[asyncio.Future[int], Receipt] | EventMonitorError] = []
+        for publish in publishes:
+            if isinstance(publish, EventMonitorError):
+                waiting.append(publish)
+                continue
+            cause = publish.causation_id
             try:
-                publish = parse_line(line, message.source)
                 waiting.append(
-                    (
-                        number,
-                        *self._bus.submit(
-                            publish.event_type,
-                            publish.payload,
-                            priority=publish.priority,
-                            key=publish.key,
-                            ttl=publish.ttl,
-                            source=publish.source,
-                            correlation_id=publish.correlation_id,
-                            schema_version=publish.schema_version,
-                            traceparent=publish.traceparent,
-                        ),
+                    self._bus.submit(
+                        publish.event_type,
+                        publish.payload,
+                        priority=publish.priority,
+                        key=publish.key,
+                        ttl=publish.ttl,
+                        source=publish.source,
+                        correlation_id=publish.correlation_id,
+                        causation_id=cause,
+                        depth=None if cause is None else await self._bus.depth_after(cause),
+                        schema_version=publish.schema_version,
+                        traceparent=publish.traceparent,
                     )
                 )
             except EventMonitorError as error:
-                errors.append(m.LineError(number, error.code, str(error)))
-        ids: list[int] = []
-        duplicates = 0
-        for number, future, receipt in waiting:
-            try:
-                known = await future
-            except EventMonitorError as error:
-                errors.append(m.LineError(number, error.code, str(error)))
+                waiting.append(error)
+        outcomes: list[Outcome] = []
+        for submitted in waiting:
+            if isinstance(submitted, EventMonitorError):
+                outcomes.append(submitted)
                 continue
-            ids.append(known)
-            duplicates += known != receipt.id
+            future, receipt = submitted
+            try:
+                outcomes.append(self._bus.receipt(receipt, await future))
+            except EventMonitorError as error:
+                outcomes.append(error)
+        return outcomes
+
+    async def _publish_text(self, message: m.PublishText) -> m.Published:
+        return await self._publish(publish_from_text(message))
+
+    async def _publish_lines(self, message: m.PublishLines) -> m.PublishedLines:
+        outcomes = await self.publish_all([_from_line(line, message.source) for line in message.lines])
+        receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+        duplicates = sum(receipt.status == "duplicate" for receipt in receipts)
         return m.PublishedLines(
-            accepted=len(ids) - duplicates,
+            accepted=len(receipts) - duplicates,
             duplicates=duplicates,
-            first_id=min(ids, default=None),
-            last_id=max(ids, default=None),
-            errors=sorted(errors, key=lambda error: error.line),
+            first_id=min((receipt.id for receipt in receipts), default=None),
+            last_id=max((receipt.id for receipt in receipts), default=None),
+            errors=[
+                m.LineError(number, outcome.code, str(outcome))
+                for number, outcome in enumerate(outcomes)
+                if isinstance(outcome, EventMonitorError)
+            ],
         )
 
     async def _publish_hook(self, message: m.PublishHook) -> m.Published:
@@ -284,48 +287,11 @@ class Answers:
         return await self._analytics.report(since)
 
 
-def parse_line(line: str, source: str | None = None) -> m.Publish:
-    """An event as one JSON object of a batch. Raises ``InvalidEvent``."""
+def _from_line(line: str, source: str | None) -> m.Publish | EventMonitorError:
     try:
-        fields = _decode_publish(line)
-        publish = msgspec.convert({"source": source, **fields}, m.Publish)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidEvent(
-            f"not an event: {error}",
-            'write {"event_type": "a.b", "payload": {…}} with the options of publish',
-        ) from None
-    return publish
-
-
-def parse_priority(text: str | None) -> Priority | None:
-    """A priority's name in any case. Raises ``InvalidEvent``."""
-    if text is None:
-        return None
-    try:
-        return Priority(text.upper())
-    except ValueError:
-        raise InvalidEvent(
-            f"{text[:40]!r} is not a priority", "choose CRITICAL, HIGH, NORMAL or LOW"
-        ) from None
-
-
-def _parse_number(name: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidEvent(
-            f"{name} {text[:40]!r} is not a number", "write seconds, such as 60 or 0.5"
-        ) from None
-
-
-def _parse_id(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise InvalidEvent(f"{name} {text[:40]!r} is not an event's number")
-    return int(text)
+        return publish_from_line(line, source)
+    except EventMonitorError as error:
+        return error
 
 
 def _published(receipt: Receipt) -> m.Published:

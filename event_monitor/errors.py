@@ -74,6 +74,12 @@ class AlreadyRunning(EventMonitorError):
     code = "already_running"
 
 
+class Busy(EventMonitorError):
+    """The control socket has no place for another connection."""
+
+    code = "busy"
+
+
 class NoBus(EventMonitorError):
     """No bus is running for this home."""
 
@@ -98,6 +104,7 @@ _BY_CODE: dict[str, type[EventMonitorError]] = {
         StoreUnavailable,
         StoreTooNew,
         AlreadyRunning,
+        Busy,
         NoBus,
         ReadOnly,
     )

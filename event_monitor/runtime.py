@@ -18,8 +18,15 @@ from event_monitor.clock import Clock, LoopClock
 from event_monitor.config import Settings
 from event_monitor.control.lock import HomeLock
 from event_monitor.control.server import ControlServer
-from event_monitor.control.spool import Spool
-from event_monitor.errors import EventMonitorError, InvalidConfig, StoreUnavailable
+from event_monitor.control.spool import Spool, SpoolEntry
+from event_monitor.errors import (
+    BusClosed,
+    BusFull,
+    EventMonitorError,
+    InvalidConfig,
+    InvalidEvent,
+    StoreUnavailable,
+)
 from event_monitor.messages import Message
 from event_monitor.model import PRIORITIES, Severity, SystemState, Transition
 from event_monitor.overview import Overview
@@ -270,25 +277,36 @@ class Runtime:
         while True:
             entries = await asyncio.to_thread(self._spool.entries, _SPOOL_PAGE)
             for entry in entries:
-                try:
-                    publishes = await asyncio.to_thread(
-                        self._spool.read, entry, self.settings.bus.max_payload_bytes
-                    )
-                    for publish in publishes:
-                        await self._answers.publish(publish)
-                except StoreUnavailable:
-                    raise
-                except EventMonitorError as error:
-                    await asyncio.to_thread(self._spool.reject, entry, str(error))
-                    self.alerts.raise_alert(
-                        Severity.WARNING,
-                        "A spooled event was refused",
-                        f"{error}; it is kept in {self.paths.spool}/bad",
-                    )
-                else:
-                    await asyncio.to_thread(self._spool.done, entry)
+                if not await self._take_entry(entry):
+                    return
             if len(entries) < _SPOOL_PAGE:
                 return
+
+    async def _take_entry(self, entry: SpoolEntry) -> bool:
+        """Publish a spooled file and remove it. False if it must wait: the disk or the queue is full.
+
+        Its idempotency keys make it safe to take the same file twice."""
+        try:
+            publishes = await asyncio.to_thread(self._spool.read, entry, self.settings.bus.max_payload_bytes)
+            outcomes = await self._answers.publish_all(publishes)
+        except FileNotFoundError:
+            return True
+        except InvalidEvent as error:
+            outcomes = [error]
+        refused = [outcome for outcome in outcomes if isinstance(outcome, EventMonitorError)]
+        if any(isinstance(error, StoreUnavailable | BusFull | BusClosed) for error in refused):
+            return False
+        if not refused:
+            await asyncio.to_thread(self._spool.done, entry)
+            return True
+        reasons = "; ".join(str(error) for error in refused[:3])
+        await asyncio.to_thread(self._spool.reject, entry, reasons)
+        self.alerts.raise_alert(
+            Severity.WARNING,
+            "A spooled event was refused",
+            f"{reasons}; it is kept in {self.paths.spool}/bad",
+        )
+        return True
 
     # --- the end ----------------------------------------------------------------------------
 

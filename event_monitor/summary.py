@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 LIMIT = 200
 
 _SUBJECTS = ("service", "server", "name", "title")
-_DETAILS = ("error", "message", "reason", "prompt", "command", "path", "status")
+_DETAILS = (
+    *("error", "message", "reason", "prompt", "command", "path", "status"),
+    *("last_assistant_message", "delta", "source"),
+)
 
 
 def summarise(event_type: str, payload: dict[str, Any]) -> str:
@@ -26,14 +30,19 @@ def _compose(event_type: str, payload: dict[str, Any]) -> str:
         return f"{subject}: {detail}"
     if subject or detail:
         return subject or detail
-    return " ".join(f"{key}={value}" for key, value in list(payload.items())[:4] if _is_plain(value))
+    telling = (
+        f"{key}={_line(value)}"
+        for key, value in payload.items()
+        if _is_plain(value) and not key.endswith(("_id", "_path"))
+    )
+    return " ".join(islice(telling, 4))
 
 
 def _of_tool(payload: dict[str, Any], tool: dict[str, Any]) -> str:
     name = str(payload.get("tool_name", ""))
     what = _first(tool, ("command", "file_path", "path", "pattern", "query", "url", "description"))
     if not what:
-        what = " ".join(f"{key}={value}" for key, value in list(tool.items())[:3] if _is_plain(value))
+        what = " ".join(f"{key}={_line(value)}" for key, value in list(tool.items())[:3] if _is_plain(value))
     text = what if name == "Bash" else f"{name} {what}".strip()
     error = payload.get("error")
     return f"{text} ✖ {_line(error)}" if isinstance(error, str) and error else text

@@ -89,9 +89,9 @@ def header(snapshot: Snapshot, width: int, height: int, clock: str, lost: bool =
     if height < 2:
         up = duration(snapshot.uptime).replace(" ", "")
         return [spread(line(state, f" {up}"), line(*_spaced(alerts), (clock[:5], "dim")), width)]
-    mark = [(" DEMO ", "demo"), " "] if snapshot.demo else []
+    mark: tuple[str | tuple[str, str], ...] = ((" DEMO ", "demo"), " ") if snapshot.demo else ()
     name = line(" ", ("event-monitor", "strong"), "  ", *mark, (plain(_short_home(snapshot.home)), "dim"))
-    right_side = line(state, (f"  up {duration(snapshot.uptime)}", ""), ("   " + clock + " ", "dim"))
+    right_side = line("  ", state, (f"  up {duration(snapshot.uptime)}", ""), ("   " + clock + " ", "dim"))
     views = f"{snapshot.views} views" if snapshot.views > 1 else ""
     second = spread(
         line(" ", ("1 Overview", "tab")), line(*_spaced(alerts), (views + " " if views else "", "dim")), width

@@ -58,11 +58,12 @@ def line(*parts: str | tuple[str, str], row: str = "") -> Line:
 # --- safety ---------------------------------------------------------------------------------
 
 
-def plain(text: str, limit: int = _LONGEST) -> str:
-    """At most ``limit`` characters of a text, on one line, with everything that a terminal might obey
+def plain(value: object, limit: int = _LONGEST) -> str:
+    """At most ``limit`` characters of a value's text, on one line, with all that a terminal might obey
     made visible: C0 controls and DEL become their pictures (``␛``), other controls, bidirectional
     overrides and invisible marks ``\ufffd``. Variation selectors and joiners, on whose width
     terminals disagree, are left out."""
+    text = str(value)
     if len(text) > limit:
         text = text[: limit - 1] + ELLIPSIS
     if text.isascii() and text.isprintable():

@@ -165,11 +165,7 @@ class EventBus:
         seconds. Raises ``InvalidEvent``, ``BusFull``, ``BusClosed`` or ``StoreUnavailable``; then
         nothing was accepted. A cancelled publish may or may not have been accepted.
         """
-        depth: int | None = None
-        if causation_id is not None:
-            known = causation_id
-            found = await self.store.read(lambda connection: history.read_depth(connection, known))
-            depth = 0 if found is None else found + 1
+        depth = None if causation_id is None else await self.depth_after(causation_id)
         future, receipt = self.submit(
             event_type,
             payload,
@@ -184,6 +180,11 @@ class EventBus:
             traceparent=traceparent,
         )
         return self.receipt(receipt, await future)
+
+    async def depth_after(self, causation_id: int) -> int:
+        """The causation depth of what the event ``causation_id`` causes; 0 if it is not known."""
+        found = await self.store.read(lambda connection: history.read_depth(connection, causation_id))
+        return 0 if found is None else found + 1
 
     def submit(
         self,

@@ -104,7 +104,8 @@ def next_queued(connection: sqlite3.Connection, rank: int, after: int, limit: in
     """The next queued events of a priority after an id: at most ``limit``, and no more than one
     beyond ``budget`` bytes of payload."""
     cursor = connection.execute(
-        f"SELECT {_COLUMNS}, r.targets FROM events e INDEXED BY events_queue LEFT JOIN routes r ON r.id = e.route "
+        f"SELECT {_COLUMNS}, r.targets FROM events e INDEXED BY events_queue "
+        "LEFT JOIN routes r ON r.id = e.route "
         "WHERE e.queued IS NOT NULL AND e.priority = ? AND e.id > ? ORDER BY e.id LIMIT ?",
         (rank, after, limit),
     )

@@ -222,7 +222,8 @@ class Ledger:
     def close(self) -> None:
         """Add what this transaction counted to the stored counters."""
         self.connection.executemany(
-            "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+            "INSERT INTO counters VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
             [(name, count) for name, count in self._counts.items() if count],
         )
 

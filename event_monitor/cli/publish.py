@@ -15,6 +15,8 @@ from event_monitor.paths import HomePaths
 
 # Longer than a checkpoint on a slow disk; after it the event is safe in the spool.
 DEADLINE = 10.0
+# The bus is there but cannot take the event now: nothing was accepted.
+_PASSING = (b'"code":"bus_closed"', b'"code":"busy"')
 _TOO_LARGE = b'{"code":"invalid_event","message":"the event is larger than 1 MiB","advice":"send less of it"}'
 
 
@@ -42,7 +44,7 @@ def publish(paths: HomePaths, fields: dict[str, str], output: str) -> int:
         return _spool(paths, name, request, keyed, output)
     if reply.startswith(wire.SUCCESS):
         return _show(reply[len(wire.SUCCESS) : -1], output)
-    if b'"code":"bus_closed"' in reply[:64]:
+    if any(code in reply[:64] for code in _PASSING):
         return _spool(paths, name, request, keyed, output)
     return _report_refusal(reply[len(wire.REFUSAL) : -1])
 

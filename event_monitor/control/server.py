@@ -23,7 +23,7 @@ import msgspec
 from event_monitor.bus.streams import EventStream
 from event_monitor.config import SocketSettings
 from event_monitor.control.peer import peer_uid
-from event_monitor.errors import AlreadyRunning, EventMonitorError, InvalidRequest
+from event_monitor.errors import AlreadyRunning, Busy, EventMonitorError, InvalidRequest
 from event_monitor.messages import AnyMessage
 
 logger = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
             return
         transport.set_write_buffer_limits(high=_HIGH_WATER)
         if not self._server.admit(self):
-            self._refuse(InvalidRequest("too many connections", "close some, then try again"))
+            self._refuse(Busy("too many connections", "close some, then try again"))
             return
         self._expect_frame()
         self._task = asyncio.create_task(self._serve(), name="control-connection")

@@ -31,12 +31,12 @@ class Action:
 
 ACTIONS = (
     Action("filter", "slash", "Filter", "Show only events with these words or topic patterns (command.#)", 1),
-    Action("freeze", "space", "Freeze", "Hold the live feed still, or let it go on", 2),
-    Action("details", "enter", "Details", "Payload, deliveries, causes and effects of the selected event", 3),
-    Action("acknowledge", "a", "Acknowledge", "Mark all alerts as seen", 4, changes=True),
+    Action("freeze", "space", "Freeze", "Hold the live feed still, or let it go on", 5),
+    Action("details", "enter", "Details", "Payload, deliveries, causes and effects of the selected event", 2),
+    Action("acknowledge", "a", "Acknowledge", "Mark all alerts as seen", 6, changes=True),
     Action("copy", "y", "Copy", "Copy the selected event as JSON to the clipboard", 7),
-    Action("help", "question_mark", "Help", "All keys and what they do", 5),
-    Action("palette", "ctrl+p", "Commands", "Every action by name", 6, palette=False),
+    Action("help", "question_mark", "Help", "All keys and what they do", 3),
+    Action("palette", "ctrl+p", "Commands", "Every action by name", 4, palette=False),
     Action("quit", "q", "Quit", "End the dashboard; a bus inside it stops in order", 8),
     Action("down", "j,down", "Down", "Select the next older event", palette=False),
     Action("up", "k,up", "Up", "Select the next newer event", palette=False),
@@ -44,7 +44,9 @@ ACTIONS = (
     Action("page_up", "pageup", "Page up", "A page towards newer events", palette=False),
     Action("newest", "home,g", "Newest", "Select the newest event", palette=False),
     Action("oldest", "end,G", "Oldest", "Select the oldest event of the feed", palette=False),
-    Action("clear", "escape", "Clear", "Clear the filter, then the selection: follow the newest", palette=False),
+    Action(
+        "clear", "escape", "Clear", "Clear the filter, then the selection: follow the newest", palette=False
+    ),
     Action("reload_rules", "", "Reload rules", "Read routing-rules.json again now", changes=True),
     Action(
         "retry_dead_letters",

@@ -65,7 +65,9 @@ class AlertPolicy:
         if snapshot.state is not self._state:
             severity = Severity.CRITICAL if snapshot.state in _BAD else Severity.WARNING
             toasts.append(Toast(f"{self._state} → {snapshot.state}", snapshot.state_reason, severity))
-        fresh = [alert for alert in reversed(snapshot.alerts) if not alert.acknowledged and self._is_new(alert)]
+        fresh = [
+            alert for alert in reversed(snapshot.alerts) if not alert.acknowledged and self._is_new(alert)
+        ]
         return toasts + [Toast(alert.title, alert.detail, alert.severity) for alert in fresh]
 
     def _is_new(self, alert: Alert) -> bool:

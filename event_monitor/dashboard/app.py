@@ -199,7 +199,10 @@ class EventMonitorApp(App[int]):
         if self._lost is None:
             self._feed_revision = -1
         self._lost = str(error)
-        text = line(f" ✖ no connection: {plain(error)}  trying again every {self.settings.refresh:g} s", row="banner-bad")
+        text = line(
+            f" ✖ no connection: {plain(error)}  trying again every {self.settings.refresh:g} s",
+            row="banner-bad",
+        )
         self.screen_stack[0].query_one("#lost", BannerPanel).show(text)
         self._show_header()
 
@@ -229,7 +232,7 @@ class EventMonitorApp(App[int]):
         """Open the palette with every action of the table."""
         from event_monitor.dashboard.palette import ActionProvider
 
-        if not CommandPalette.is_open(self):
+        if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):
             self.push_screen(CommandPalette(providers=[ActionProvider], placeholder="Search for actions …"))
 
     def now_text(self) -> str:
@@ -268,4 +271,3 @@ def _terminal_alive() -> bool:
     except ValueError:
         return True
     return True
-

@@ -76,7 +76,9 @@ class Commands:
         if not dead:
             self._app.say("There are no dead letters")
             return
-        self._confirm(f"Queue all {dead:,} dead letters again?", lambda: self._send(RetryDeadLetters(all=True)))
+        self._confirm(
+            f"Queue all {dead:,} dead letters again?", lambda: self._send(RetryDeadLetters(all=True))
+        )
 
     def _confirm(self, question: str, then: Callable[[], None]) -> None:
         from event_monitor.dashboard.dialogs import ConfirmDialog

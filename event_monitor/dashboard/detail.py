@@ -21,8 +21,15 @@ def detail_lines(detail: EventDetail, width: int, mask: Sequence[str]) -> list[L
     """Fields, deliveries, causes, effects and payload of an event, wrapped to ``width`` cells."""
     event = detail.event
     lines = [
-        line((f" #{event.id} ", "accent-strong"), (plain(event.event_type), "strong"), f"  {event.timestamp}"),
-        line(" ", (str(event.priority), PRIORITY_TONES[event.priority]), ("  status ", "dim"), str(event.status)),
+        line(
+            (f" #{event.id} ", "accent-strong"), (plain(event.event_type), "strong"), f"  {event.timestamp}"
+        ),
+        line(
+            " ",
+            (str(event.priority), PRIORITY_TONES[event.priority]),
+            ("  status ", "dim"),
+            str(event.status),
+        ),
         Line(),
     ]
     for name, value in _fields(event):
@@ -32,7 +39,14 @@ def detail_lines(detail: EventDetail, width: int, mask: Sequence[str]) -> list[L
         glyph, tone = OUTCOMES[delivery.state]
         again = f"  next {delivery.next_attempt_at[11:19]}" if delivery.next_attempt_at else ""
         attempts = f"{delivery.attempts} attempt{'s' if delivery.attempts != 1 else ''}"
-        lines.append(line(" ", (glyph, tone), f" {fit(plain(delivery.target), 20)} {delivery.state:<10}", (f" {attempts}{again}", "dim")))
+        lines.append(
+            line(
+                " ",
+                (glyph, tone),
+                f" {fit(plain(delivery.target), 20)} {delivery.state:<10}",
+                (f" {attempts}{again}", "dim"),
+            )
+        )
         for error in delivery.errors:
             lines.append(line((f"     {error.at[11:19]}  ", "dim"), (plain(error.error), "bad")))
     if not detail.deliveries:

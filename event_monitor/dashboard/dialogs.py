@@ -82,8 +82,24 @@ def help_lines(keymap: dict[str, str], width: int) -> list[Line]:
         lines += _wrapped(shown, action, width)
     lines += [
         Line(),
-        line(("Marks   ", "dim"), ("✔", "good"), " delivered  ", ("◐", "warn"), " retrying  ", ("✖", "bad"), " dead letter"),
-        line(("        ", "dim"), ("·", "dim"), " waiting    ", ("■", "accent"), " parked    ", ("░", "dim"), " expired"),
+        line(
+            ("Marks   ", "dim"),
+            ("✔", "good"),
+            " delivered  ",
+            ("◐", "warn"),
+            " retrying  ",
+            ("✖", "bad"),
+            " dead letter",
+        ),
+        line(
+            ("        ", "dim"),
+            ("·", "dim"),
+            " waiting    ",
+            ("■", "accent"),
+            " parked    ",
+            ("░", "dim"),
+            " expired",
+        ),
     ]
     return lines
 

@@ -27,7 +27,9 @@ class FilterInput(Input):
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(placeholder="filter: words, or a topic pattern such as command.#", id=id, select_on_focus=False)
+        super().__init__(
+            placeholder="filter: words, or a topic pattern such as command.#", id=id, select_on_focus=False
+        )
         self.cursor_blink = False
 
     def on_input_changed(self, event: Input.Changed) -> None:

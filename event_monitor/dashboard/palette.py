@@ -34,7 +34,11 @@ class ActionProvider(Provider):
             blocked = "not in a read-only view" if app.read_only and action.changes else ""
             key = f"key {key_name(keys.split(',')[0])}" if keys else ""
             entries.append(
-                (f"act('{action.id}')", action.label, " · ".join(filter(None, (action.help, state, key, blocked))))
+                (
+                    f"act('{action.id}')",
+                    action.label,
+                    " · ".join(filter(None, (action.help, state, key, blocked))),
+                )
             )
         for theme in sorted(app.available_themes):
             now = "in use" if theme == app.theme else ""

@@ -85,7 +85,8 @@ class AnalyticsTarget:
 
         def read(connection: sqlite3.Connection, kind: str) -> list[AnalyticsRow]:
             rows = connection.execute(
-                "SELECT name, SUM(count), SUM(failures), SUM(timed), SUM(total_ms), MAX(max_ms), MAX(last_at) "
+                "SELECT name, SUM(count), SUM(failures), SUM(timed), SUM(total_ms), MAX(max_ms), "
+                "MAX(last_at) "
                 "FROM analytics WHERE kind = ? AND minute >= ? GROUP BY name ORDER BY 2 DESC, name LIMIT 200",
                 (kind, minute),
             ).fetchall()

@@ -82,7 +82,8 @@ async def test_the_seeds_bare_table_is_migrated_with_its_rows(tmp_path: Path) ->
         "payload JSON, status VARCHAR(50), retry_count INTEGER)"
     )
     connection.execute(
-        """INSERT INTO events VALUES (7, '2026-01-01T00:00:00.000000Z', 'old.event', '{"a":1}', 'pending', 0)"""
+        "INSERT INTO events VALUES "
+        """(7, '2026-01-01T00:00:00.000000Z', 'old.event', '{"a":1}', 'pending', 0)"""
     )
     connection.execute(
         """INSERT INTO events VALUES (8, '2026-01-01T00:00:01.000000Z', 'old.done', '{}', 'delivered', 1)"""

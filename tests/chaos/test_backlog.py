@@ -63,7 +63,8 @@ def _fill(path: Path, count: int) -> None:
     connection.execute(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ? - 1) "
         "INSERT INTO events (id, timestamp, event_type, payload, status, retry_count, priority, queued, route) "
-        "SELECT ? + i, '2026-11-23T00:00:00.000000Z', 'load.t' || (i % 20), ?, 'pending', 0, 1 + i % 3, 1, ? FROM n",
+        "SELECT ? + i, '2026-11-23T00:00:00.000000Z', 'load.t' || (i % 20), ?, 'pending', 0, 1 + i % 3, 1, ? "
+        "FROM n",
         (count, first, payload, route),
     )
     connection.execute("UPDATE counters SET value = value + ? WHERE name = 'accepted'", (count,))

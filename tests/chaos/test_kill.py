@@ -74,7 +74,8 @@ def _names(log: Path) -> list[str]:
 def _dead(home: Path) -> list[str]:
     connection = sqlite3.connect(home / "event-bus" / "events.db")
     rows = connection.execute(
-        "SELECT e.payload ->> '$.name' FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.state = 'dead'"
+        "SELECT e.payload ->> '$.name' FROM deliveries d JOIN events e ON e.id = d.event_id "
+        "WHERE d.state = 'dead'"
     ).fetchall()
     connection.close()
     return [name for (name,) in rows]
