@@ -1,201 +1,146 @@
-"""Reads ``event-monitor.yaml``: merged with the defaults, every mistake named by its line."""
+"""Reads ``event-monitor.yaml``: merged with the defaults, every mistake named by its place."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
-from typing import Any, get_args, get_origin, get_type_hints
+import enum
+import re
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from event_monitor.config import Section, Settings, TargetSettings
-from event_monitor.config_places import Path, show_path
+from event_monitor.config import TIERS, Section, Settings
+from event_monitor.config_places import Path, did_you_mean, show_value, tell
 from event_monitor.errors import InvalidConfig, InvalidRequest
 from event_monitor.topics import TopicPattern
+from event_monitor.yaml_places import YamlDocument, read_yaml
 
 MAX_BYTES = 1024 * 1024
-_MAX_NODES = 20_000
-
-
-class SettingsFile:
-    """A user's file: its values and the line of each. Both are empty if there is none."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.values: dict[str, Any] = {}
-        self.lines: dict[Path, int] = {}
-        self.mistakes: list[str] = []
-        content = self._content()
-        if content is not None:
-            self._parse(content)
-
-    def complain(self, path: Path, found: str, expected: str) -> None:
-        """Note a mistake at a key path."""
-        known = path
-        while known and known not in self.lines:
-            known = known[:-1]
-        place = f"{self.path}:{self.lines.get(known, 1)}"
-        self.mistakes.append(f"{place}: {show_path(path)}: {found}; expected {expected}")
-
-    def _content(self) -> bytes | None:
-        try:
-            with open(self.path, "rb") as file:
-                content = file.read(MAX_BYTES + 1)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self.mistakes.append(f"{self.path} cannot be read: {error.strerror}; check its rights")
-            return None
-        if len(content) > MAX_BYTES:
-            self.mistakes.append(f"{self.path} is larger than {MAX_BYTES:,} bytes; make it smaller")
-            return None
-        return content
-
-    def _parse(self, content: bytes) -> None:
-        import yaml
-
-        try:
-            text = content.decode("utf-8-sig")
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            self.mistakes.append(f"{self.path}:{line}: the file is not UTF-8; save it as UTF-8")
-            return
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            place = f"{self.path}:{mark.line + 1}:{mark.column + 1}" if mark else self.path
-            hint = "; indent with spaces, not tabs" if "\\t" in str(error.problem) else ""
-            self.mistakes.append(f"{place}: not YAML: {error.problem or error.context}{hint}")
-            return
-        except (yaml.YAMLError, RecursionError) as error:
-            self.mistakes.append(f"{self.path}: not YAML: {error or 'nested too deeply'}")
-            return
-        if root is None:
-            return
-        if not isinstance(root, yaml.MappingNode):
-            self.complain((), f"found {root.id}", "sections such as bus: and queue:")
-            return
-        self._budget = _MAX_NODES
-        self.values = self._value(root, ())
-
-    def _value(self, node: Any, path: Path) -> Any:
-        """The plain value of a node; notes lines, and refuses duplicate keys and alias bombs."""
-        import yaml
-
-        self._budget -= 1
-        if self._budget < 0 or len(path) > 16:
-            raise InvalidConfig(
-                f"{self.path}: more than {_MAX_NODES:,} values, or nested too deeply", "simplify it"
-            )
-        self.lines.setdefault(path, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            result: dict[str, Any] = {}
-            for key_node, value_node in node.value:
-                key = str(key_node.value)
-                inner = (*path, key)
-                line = key_node.start_mark.line + 1
-                if key in result:
-                    place = f"{self.path}:{line}: {show_path(inner)}"
-                    self.mistakes.append(f"{place}: the key stands twice; expected it once")
-                self.lines[inner] = line
-                result[key] = self._value(value_node, inner)
-            return result
-        if isinstance(node, yaml.SequenceNode):
-            return [self._value(item, (*path, place)) for place, item in enumerate(node.value)]
-        loader = yaml.SafeLoader("")
-        try:
-            return loader.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            self.complain(path, f"found {node.value!r}", f"a plain value ({error})")
-            return None
-        finally:
-            loader.dispose()
+_PLAIN_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "float | str": "a number or text",
+}
 
 
 def load_settings(path: str) -> Settings:
-    """The settings in force. Raises ``InvalidConfig`` with every mistake of the user's file."""
-    settings, file = read_settings(path)
-    if settings is None:
-        raise InvalidConfig("\n".join(file.mistakes), "correct the file, then start again")
-    return settings
+    """The defaults with the user's file ``path``, if there is one. Raises ``InvalidConfig`` with
+    every mistake of the file."""
+    return _read(path)[0]
 
 
-def read_settings(path: str) -> tuple[Settings | None, SettingsFile]:
-    """The settings in force and the user's file; no settings if the file holds mistakes."""
-    file = SettingsFile(path)
-    if not file.values:
-        return (None if file.mistakes else Settings()), file
+def _read(path: str) -> tuple[Settings, YamlDocument]:
+    file = YamlDocument(path)
+    content = _content(file)
+    if content is not None:
+        read_yaml(content, file)
     _check_section(file, file.values, Settings, ())
+    _check_meaning(file)
     if file.mistakes:
-        return None, file
-    merged = _merge(msgspec.to_builtins(Settings()), file.values)
+        raise InvalidConfig(tell(file.mistakes), "correct the file, then start again")
+    return (_merged(file.values) if file.values else Settings()), file
+
+
+def _content(file: YamlDocument) -> bytes | None:
+    try:
+        with open(file.origin, "rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        file.mistakes.append(f"{file.origin} cannot be read: {error.strerror}; check its rights")
+        return None
+    if len(content) > MAX_BYTES:
+        file.mistakes.append(f"{file.origin} is larger than {MAX_BYTES:,} bytes; make it smaller")
+        return None
+    return content
+
+
+def _merged(own: dict[str, Any]) -> Settings:
+    merged = _merge(msgspec.to_builtins(Settings()), own)
     defaults = merged["target_defaults"]
-    merged["targets"] = {name: _merge(defaults, own or {}) for name, own in merged["targets"].items()}
-    settings = msgspec.convert(merged, Settings)
-    _check_meaning(file, settings)
-    return (None if file.mistakes else settings), file
+    merged["targets"] = {name: _merge(defaults, target or {}) for name, target in merged["targets"].items()}
+    # The first match counts, so what the user says must stand before what is shipped.
+    priorities = (own.get("bus") or {}).get("priorities") or {}
+    merged["bus"]["priorities"] = {**priorities, **merged["bus"]["priorities"]}
+    return msgspec.convert(merged, Settings)
 
 
-def _check_section(file: SettingsFile, values: Any, section: type[Section], path: Path) -> None:
+def _check_section(file: YamlDocument, values: Any, section: type[Section], path: Path) -> None:
     if values is None:
         return
+    fields = section.__struct_fields__
     if not isinstance(values, dict):
-        file.complain(path, f"found {_show(values)}", f"keys such as {section.__struct_fields__[0]}:")
+        file.complain(path, f"found {show_value(values)}", f"keys such as {fields[0]}:")
         return
     types = get_type_hints(section, include_extras=True)
     for key, value in values.items():
-        if key not in types:
-            guess = difflib.get_close_matches(key, section.__struct_fields__, n=1)
-            hint = f" (did you mean {guess[0]}?)" if guess else ""
-            file.complain(
-                (*path, key), f"unknown key {key!r}{hint}", "one of " + ", ".join(section.__struct_fields__)
-            )
+        inner = (*path, key)
+        if key in types:
+            _check_value(file, value, types[key], inner)
         else:
-            _check_value(file, value, types[key], (*path, key))
+            file.complain(
+                inner, f"unknown key {key!r}{did_you_mean(key, fields)}", f"one of {', '.join(fields)}"
+            )
 
 
-def _check_value(file: SettingsFile, value: Any, wanted: Any, path: Path) -> None:
+def _check_value(file: YamlDocument, value: Any, wanted: Any, path: Path) -> None:
     if isinstance(wanted, type) and issubclass(wanted, Section):
         _check_section(file, value, wanted, path)
     elif get_origin(wanted) is dict:
-        if not isinstance(value, dict):
-            file.complain(path, f"found {_show(value)}", "a mapping of names to values")
-            return
-        for key, inner in value.items():
-            _check_value(file, inner, get_args(wanted)[1], (*path, key))
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                _check_value(file, inner, get_args(wanted)[1], (*path, key))
+        elif value is not None:
+            file.complain(path, f"found {show_value(value)}", "a mapping of names to values")
     else:
         try:
             msgspec.convert(value, wanted)
         except msgspec.ValidationError as error:
-            file.complain(path, f"found {_show(value)}", _expectation(wanted, str(error)))
+            file.complain(path, f"found {show_value(value)}", _expectation(wanted, str(error)))
 
 
 def _expectation(wanted: Any, error: str) -> str:
-    choices = [str(choice) for choice in get_args(wanted) if isinstance(choice, str)]
-    if not choices and isinstance(wanted, type) and hasattr(wanted, "__members__"):
-        choices = list(wanted.__members__)
-    if choices and "Invalid enum" in error:
-        return "one of " + ", ".join(choices)
-    return error.removeprefix("Expected ").split(" - at")[0].split(", got")[0].replace("`", "")
+    """What a type accepts, in plain words; ``error`` is msgspec's ``Expected `int` >= 16``."""
+    wanted_type = get_args(wanted)[0] if get_origin(wanted) is Annotated else wanted
+    if get_origin(wanted_type) is Literal:
+        return f"one of {', '.join(get_args(wanted_type))}"
+    if isinstance(wanted_type, type) and issubclass(wanted_type, enum.Enum):
+        return f"one of {', '.join(wanted_type.__members__)}"
+    if get_origin(wanted_type) is tuple:
+        return "a list of words"
+    found = re.match(r"Expected `([^`]+)`( [<>]=? \S+?)?(?:\.0)?(?:,| - |$)", error)
+    if found is None:
+        return error
+    return _PLAIN_WORDS.get(found[1], found[1]) + (found[2] or "")
 
 
-def _check_meaning(file: SettingsFile, settings: Settings) -> None:
+def _check_meaning(file: YamlDocument) -> None:
     """What the types do not say: tiers that exist, patterns that are patterns."""
-    tiers = ", ".join(settings.timeouts)
-    named: Iterator[tuple[Path, TargetSettings]] = iter(
-        [(("target_defaults",), settings.target_defaults)]
-        + [(("targets", name), target) for name, target in settings.targets.items()]
-    )
-    for path, target in named:
-        if isinstance(target.timeout, str) and target.timeout not in settings.timeouts:
+    tiers = [*TIERS, *(name for name in _mapping(file.values, "timeouts") if name not in TIERS)]
+    named: dict[Path, dict[str, Any]] = {("target_defaults",): _mapping(file.values, "target_defaults")}
+    targets = _mapping(file.values, "targets")
+    named |= {("targets", name): _mapping(targets, name) for name in targets}
+    for path, target in named.items():
+        timeout = target.get("timeout")
+        if isinstance(timeout, str) and timeout not in tiers:
             file.complain(
-                (*path, "timeout"), f"no tier is named {target.timeout!r}", f"seconds, or one of {tiers}"
+                (*path, "timeout"),
+                f"no tier is named {show_value(timeout)}{did_you_mean(timeout, tiers)}",
+                f"seconds, or one of {', '.join(tiers)}",
             )
-    for pattern in settings.bus.priorities:
+    for pattern in _mapping(_mapping(file.values, "bus"), "priorities"):
         try:
             TopicPattern(pattern)
         except InvalidRequest as error:
-            file.complain(("bus", "priorities", pattern), error.message, error.advice)
+            file.complain(("bus", "priorities", pattern), error.message, "one such as mcp.# or backup.*")
+
+
+def _mapping(values: dict[str, Any], key: str) -> dict[str, Any]:
+    found = values.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -210,12 +155,11 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def print_settings(path: str) -> str:
-    """The settings in force as YAML; what the user's file says is marked with its line."""
+    """The settings in force as YAML; what the user's file says is marked with its line. Raises
+    ``InvalidConfig`` with every mistake of the file."""
     import yaml
 
-    settings, file = read_settings(path)
-    if settings is None:
-        raise InvalidConfig("\n".join(file.mistakes), "correct the file")
+    settings, file = _read(path)
     lines: list[str] = []
 
     def write(values: dict[str, Any], at: Path) -> None:
@@ -230,13 +174,8 @@ def print_settings(path: str) -> str:
             text = (
                 yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
             )
-            source = f"  # {file.path}:{file.lines[inner]}" if inner in file.lines else ""
+            source = f"  # {file.origin}:{file.places[inner][0]}" if inner in file.places else ""
             lines.append(f"{indent}{name}: {text}{source}")
 
     write(msgspec.to_builtins(settings), ())
     return "\n".join(lines) + "\n"
-
-
-def _show(value: Any) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
