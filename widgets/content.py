@@ -35,6 +35,7 @@ from event_monitor.widgets.text import (
     plain,
     sparkline,
     spread,
+    time_of_day,
 )
 
 STATE_GLYPHS = {
@@ -122,7 +123,14 @@ def last_transition(snapshot: Snapshot, width: int) -> list[Line]:
     newest = snapshot.transitions[-1]
     return [
         clip(
-            line(" ", (newest.at[11:19], "dim"), "  ", *_arrow(newest), "  ", (plain(newest.reason), "dim")),
+            line(
+                " ",
+                (time_of_day(newest.at), "dim"),
+                "  ",
+                *_arrow(newest),
+                "  ",
+                (plain(newest.reason), "dim"),
+            ),
             width,
         )
     ]
@@ -259,11 +267,11 @@ def system(snapshot: Snapshot, width: int, height: int) -> list[Line]:
         line(
             " ",
             (f"{glyph} {snapshot.state}", f"{tone}-strong"),
-            ("  since " + snapshot.state_since[11:19], "dim"),
+            ("  since " + time_of_day(snapshot.state_since), "dim"),
         ),
     ]
     for transition in reversed(snapshot.transitions):
-        lines.append(line(" ", (transition.at[11:19], "dim"), "  ", *_arrow(transition)))
+        lines.append(line(" ", (time_of_day(transition.at), "dim"), "  ", *_arrow(transition)))
         lines.append(line("           ", (cut(plain(transition.reason), width - 12), "dim")))
     return [clip(one, width) for one in lines[:height]]
 
@@ -294,7 +302,7 @@ def _alert(alert: Alert, width: int) -> Line:
             " ",
             (glyph, tone),
             " ",
-            ((alert.last_at or alert.at)[11:19], "dim"),
+            (time_of_day(alert.last_at or alert.at), "dim"),
             " ",
             (text, strong),
             (detail, "dim"),
@@ -339,7 +347,7 @@ def feed_item(item: FeedItem, width: int, *, selected: bool = False) -> Line:
         return clip(
             line(
                 mark,
-                (item.timestamp[11:19], "dim"),
+                (time_of_day(item.timestamp), "dim"),
                 " ",
                 _worst(item),
                 " ",
@@ -351,7 +359,7 @@ def feed_item(item: FeedItem, width: int, *, selected: bool = False) -> Line:
             width,
         )
     wide = width >= 100
-    time = item.timestamp[11:23] if wide else item.timestamp[11:19]
+    time = time_of_day(item.timestamp, precise=wide)
     level = fit(item.priority, 8) if wide else item.priority[0]
     outcome = line(*_outcomes(item)) if wide else line(_worst(item))
     kind = fit(plain(item.event_type), 24 if wide else 20)

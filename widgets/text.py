@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -157,6 +158,15 @@ def duration(seconds: float) -> str:
             rest = whole % size // smaller
             return f"{whole // size} {unit} {rest} {small}" if rest else f"{whole // size} {unit}"
     return f"{whole} s"
+
+
+def time_of_day(moment: str, *, precise: bool = False) -> str:
+    """When an ISO 8601 moment was on the clock on this machine's wall; milliseconds if ``precise``."""
+    try:
+        local = datetime.fromisoformat(moment).astimezone()
+    except (ValueError, OverflowError):
+        return "--:--:--"
+    return local.isoformat(timespec="milliseconds" if precise else "seconds")[11 : 23 if precise else 19]
 
 
 def sparkline(series: Sequence[int], width: int) -> str:

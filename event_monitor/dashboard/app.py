@@ -143,20 +143,19 @@ class EventMonitorApp(App[int]):
     async def _watch(self) -> None:
         """Ask for a picture, show it, wait; one at a time, so that a slow bus is never asked twice."""
         while True:
+            self._asked.clear()
             try:
                 snapshot = await self.client.request(GetSnapshot(feed_revision=self._feed_revision))
+                self._lost = None
+                self.show_snapshot(snapshot)
             except EventMonitorError as error:
                 self._show_loss(error)
             except Exception:
-                logger.exception("a picture could not be taken")
+                logger.exception("a picture could not be taken or drawn")
                 self._show_loss(NoBus("the picture could not be taken", "see logs/event-monitor.log"))
-            else:
-                self._lost = None
-                self.show_snapshot(snapshot)
             if not _terminal_alive():
                 self.exit()
                 return
-            self._asked.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.refresh):
                     await self._asked.wait()

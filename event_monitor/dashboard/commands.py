@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from event_monitor.model import Severity
 
 if TYPE_CHECKING:
     from event_monitor.dashboard.app import EventMonitorApp
+
+logger = logging.getLogger(__name__)
 
 
 class Commands:
@@ -65,7 +68,10 @@ class Commands:
             return await self._app.client.request(message)
         except EventMonitorError as error:
             self._app.say(str(error), Severity.WARNING)
-            return None
+        except Exception:
+            logger.exception("%s failed", type(message).__name__)
+            self._app.say("That failed: see logs/event-monitor.log", Severity.WARNING)
+        return None
 
     def _work(self, work: Any) -> None:
         self._app.run_worker(work, exit_on_error=False)

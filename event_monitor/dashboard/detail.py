@@ -11,7 +11,7 @@ from event_monitor.model import Event
 from event_monitor.redaction import redact
 from event_monitor.summary import summarise
 from event_monitor.widgets.content import OUTCOMES, PRIORITY_TONES
-from event_monitor.widgets.text import Line, Span, clip, fit, line, plain
+from event_monitor.widgets.text import Line, Span, clip, fit, line, plain, time_of_day
 
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b')
 _MAX_LINES = 20_000
@@ -37,7 +37,7 @@ def detail_lines(detail: EventDetail, width: int, mask: Sequence[str]) -> list[L
     lines += [Line(), line((" Deliveries", "strong"))]
     for delivery in detail.deliveries:
         glyph, tone = OUTCOMES[delivery.state]
-        again = f"  next {delivery.next_attempt_at[11:19]}" if delivery.next_attempt_at else ""
+        again = f"  next {time_of_day(delivery.next_attempt_at)}" if delivery.next_attempt_at else ""
         attempts = f"{delivery.attempts} attempt{'s' if delivery.attempts != 1 else ''}"
         lines.append(
             line(
@@ -48,7 +48,7 @@ def detail_lines(detail: EventDetail, width: int, mask: Sequence[str]) -> list[L
             )
         )
         for error in delivery.errors:
-            lines.append(line((f"     {error.at[11:19]}  ", "dim"), (plain(error.error), "bad")))
+            lines.append(line((f"     {time_of_day(error.at)}  ", "dim"), (plain(error.error), "bad")))
     if not detail.deliveries:
         lines.append(line(("   none: no rule names a target for it", "dim")))
     for title, events in (("Caused by", detail.causes), ("Caused", detail.effects)):

@@ -1,0 +1,51 @@
+"""Reads what a running dashboard shows, and waits for it by signal, never by time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.pilot import Pilot
+
+from event_monitor.dashboard.app import EventMonitorApp
+
+_PATIENCE = 200
+
+
+def rows(app: EventMonitorApp) -> list[str]:
+    """The screen's rows exactly as they are painted."""
+    return [strip.text for strip in app.screen._compositor.render_strips()]
+
+
+def text(app: EventMonitorApp) -> str:
+    """All that can be read on the screen."""
+    return "\n".join(rows(app))
+
+
+def said(app: EventMonitorApp) -> list[str]:
+    """The toasts."""
+    return [notification.message for notification in app._notifications]
+
+
+async def settle(pilot: Pilot[Any]) -> None:
+    """Wait until what keys and messages began has ended; the watch itself never ends."""
+    app = pilot.app
+    await pilot.pause()
+    for _ in range(_PATIENCE):
+        working = [worker for worker in app.workers if worker.name != "watch" and not worker.is_finished]
+        if not working:
+            break
+        await pilot.pause()
+    await pilot.pause()
+
+
+async def refresh(pilot: Pilot[Any]) -> None:
+    """Have the next picture taken and shown now."""
+    app = pilot.app
+    assert isinstance(app, EventMonitorApp)
+    before = app.client.asked  # type: ignore[attr-defined]
+    app.refresh_soon()
+    for _ in range(_PATIENCE):
+        await pilot.pause()
+        if app.client.asked > before and not app.client.open:  # type: ignore[attr-defined]
+            break
+    await settle(pilot)

@@ -1,0 +1,301 @@
+"""Every key and every palette entry does what the table of actions says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.command import CommandPalette
+
+from event_monitor.dashboard.actions import ACTIONS, BY_ID, footer_entries, key_name, remap
+from event_monitor.dashboard.dialogs import ConfirmDialog, DocumentDialog, help_lines
+from event_monitor.dashboard.palette import ActionProvider
+from event_monitor.messages import AcknowledgeAlerts, GetEvent, ReloadRules, RetryDeadLetters
+from tests.dashboard import scene
+from tests.dashboard.driving import refresh, rows, said, settle, text
+
+SIZE = (120, 36)
+
+
+async def test_moving_selects_by_event() -> None:
+    client = scene.FakeClient()
+    app = scene.app(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        newest = client.picture.feed[-1].id  # type: ignore[index]
+        await pilot.press("j")
+        assert app.feed.selected is not None and app.feed.selected.id == newest
+        await pilot.press("down", "j", "k")
+        assert app.feed.selected.id == newest - 1
+        await pilot.press("up")
+        assert app.feed.selected.id == newest
+        await pilot.press("end")
+        assert app.feed.selected.id == 1
+        await pilot.press("home")
+        assert app.feed.selected.id == newest
+        await pilot.press("pagedown")
+        below = app.feed.selected.id
+        assert below < newest - 5
+        await pilot.press("pageup")
+        assert app.feed.selected.id == newest
+        await pilot.press("escape")
+        assert app.feed.selected is None
+
+
+async def test_selection_stays_on_its_event_while_others_arrive() -> None:
+    client = scene.FakeClient(scene.snapshot(feed=scene.feed(1)))
+    app = scene.app(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press("j", "j", "j")
+        assert app.feed.selected is not None
+        chosen = app.feed.selected.id
+        client.picture = scene.snapshot(feed=scene.feed(2), feed_revision=2)
+        await refresh(pilot)
+        assert app.feed.selected is not None and app.feed.selected.id == chosen
+        await pilot.press("enter")
+        await settle(pilot)
+        assert client.sent == [GetEvent(event_id=chosen)]
+
+
+async def test_freeze_counts_what_waits() -> None:
+    client = scene.FakeClient(scene.snapshot(feed=scene.feed(1)))
+    app = scene.app(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press("space")
+        client.picture = scene.snapshot(feed=scene.feed(2), feed_revision=2)
+        before = [row for row in rows(app) if "15:41:" in row]
+        await refresh(pilot)
+        assert f"{len(scene.feed(1))} waiting" in text(app)
+        assert [row for row in rows(app) if "15:41:" in row] == before
+        await pilot.press("space")
+        await settle(pilot)
+        assert "waiting" not in text(app)
+        assert [row for row in rows(app) if "15:41:" in row] != before
+
+
+async def test_filter_applies_while_typing_and_escape_clears_it() -> None:
+    app = scene.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"GITHUB: CONN")
+        await settle(pilot)
+        live = text(app).split("Live")[1]
+        assert "mcp.server.down" in live and "command.executed" not in live
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "command.executed" in text(app)
+        await pilot.press("slash", *"command.#", "enter")
+        await settle(pilot)
+        live = text(app).split("Live")[1]
+        assert "command.failed" in live and "mcp.server.down" not in live
+        await pilot.press("j")
+        assert app.feed.selected is not None and app.feed.selected.event_type.startswith("command.")
+
+
+async def test_letters_in_the_filter_are_text_not_keys() -> None:
+    client = scene.FakeClient()
+    app = scene.app(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"qay")
+        await settle(pilot)
+        assert app.is_running and client.sent == []
+
+
+async def test_details_show_deliveries_causes_and_masked_payload() -> None:
+    app = scene.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press("j", "enter")
+        await settle(pilot)
+        assert isinstance(app.screen, DocumentDialog)
+        shown = text(app)
+        for expected in (
+            "notification",
+            "2 attempts",
+            "no display",
+            "Caused by",
+            "#7",
+            '"service"',
+            "[masked]",
+        ):
+            assert expected in shown
+        assert "hunter2" not in shown
+        await pilot.press("escape")
+        assert not isinstance(app.screen, DocumentDialog)
+
+
+async def test_acknowledge() -> None:
+    client = scene.FakeClient()
+    app = scene.app(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press("a")
+        await settle(pilot)
+        assert client.sent == [AcknowledgeAlerts()]
+
+
+async def test_read_only_refuses_what_changes_something() -> None:
+    client = scene.FakeClient()
+    app = scene.app(client, read_only=True)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await settle(pilot)
+        for action in ACTIONS:
+            if action.changes:
+                app.action_act(action.id)
+                await settle(pilot)
+        assert client.sent == []
+        assert sum("read-only" in message for message in said(app)) == sum(a.changes for a in ACTIONS)
+
+
+async def test_copy_says_where_it_went() -> None:
+    app = scene.app()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("y")
+        await settle(pilot)
+        assert any("Select an event first" in message for message in said(app))
+        await pilot.press("j", "y")
+        await settle(pilot)
+        assert '"event_type":"mcp.server.down"' in app.clipboard
+        assert any("clipboard" in message for message in said(app))
+
+
+async def test_help_lists_every_action_with_its_key() -> None:
+    shown = "\n".join(line.text for line in help_lines({}, 100))
+    for action in ACTIONS:
+        assert action.label in shown
+        for key in action.keys.split(","):
+            assert key_name(key) in shown if key else True
+    app = scene.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press("question_mark")
+        await settle(pilot)
+        assert "Acknowledge" in text(app)
+
+
+async def test_quit() -> None:
+    app = scene.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press("q")
+    assert app.return_code == 0
+
+
+async def test_retrying_all_dead_letters_asks_first_and_defaults_to_no() -> None:
+    client = scene.FakeClient()
+    app = scene.app(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        for key, sent in (("enter", 0), ("escape", 0), ("n", 0), ("y", 1)):
+            app.action_act("retry_dead_letters")
+            await settle(pilot)
+            assert isinstance(app.screen, ConfirmDialog)
+            await pilot.press(key)
+            await settle(pilot)
+            assert len(client.sent) == sent
+        assert client.sent == [RetryDeadLetters(all=True)]
+
+
+async def test_screenshot_is_saved_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = scene.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        app.action_act("screenshot")
+        await settle(pilot)
+    (picture,) = tmp_path.glob("event-monitor-*.svg")
+    assert "Overview" in picture.read_text()
+
+
+async def test_palette_runs_an_action_by_name() -> None:
+    client = scene.FakeClient()
+    app = scene.app(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press("ctrl+p")
+        assert isinstance(app.screen, CommandPalette)
+        await pilot.press(*"reload", "enter")
+        await settle(pilot)
+        assert client.sent == [ReloadRules()]
+
+
+async def test_palette_offers_every_action_and_theme() -> None:
+    app = scene.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        provider = ActionProvider(app.screen)
+        entries = {str(hit.display): hit async for hit in provider.discover()}
+        for action in ACTIONS:
+            assert (action.label in entries) == action.palette
+        assert "23" not in str(entries["Retry dead letters"].help)
+        assert "4 dead letters" in str(entries["Retry dead letters"].help)
+        for theme in ("event-monitor-light", "nord", "event-monitor-dark"):
+            found = [hit async for hit in provider.search(f"theme {theme}")]
+            assert found
+        await entries["Theme event-monitor-light"].command()
+        await settle(pilot)
+        assert app.theme == "event-monitor-light"
+
+
+async def test_every_action_of_the_table_can_be_carried_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for action in ACTIONS:
+        app = scene.app()
+        async with app.run_test(size=SIZE) as pilot:
+            await settle(pilot)
+            app.action_act(action.id)
+            await settle(pilot)
+            assert app._exception is None, action.id
+
+
+def test_no_destructive_action_is_on_a_control_key() -> None:
+    assert [action.id for action in ACTIONS if action.changes and "ctrl+" in action.keys] == []
+
+
+def test_no_key_has_two_actions() -> None:
+    keys = [key for action in ACTIONS for key in action.keys.split(",") if key]
+    assert len(keys) == len(set(keys))
+
+
+def test_footer_names_actions_of_the_table() -> None:
+    entries = footer_entries({"freeze": "f"}, read_only=True)
+    assert ("freeze", "f", BY_ID["freeze"].label, True) in entries
+    assert [available for name, _, _, available in entries if name == "acknowledge"] == [False]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept", "complaint"),
+    [
+        ({"freeze": "f"}, {"freeze": "f"}, None),
+        ({"fly": "f"}, {}, "fly"),
+        ({"freeze": "q"}, {}, "q"),
+        ({"freeze": "x", "filter": "x"}, None, "x"),
+    ],
+)
+def test_remapping(wanted: dict[str, str], kept: dict[str, str] | None, complaint: str | None) -> None:
+    keymap, mistakes = remap(wanted)
+    if kept is not None:
+        assert keymap == kept
+    if complaint is None:
+        assert mistakes == []
+    else:
+        assert any(complaint in mistake for mistake in mistakes)
+    keys = [k for action in ACTIONS for k in keymap.get(action.id, action.keys).split(",") if k]
+    assert len(keys) == len(set(keys))
+
+
+async def test_a_remapped_key_works_and_a_wrong_one_is_reported() -> None:
+    app = scene.app(keys={"freeze": "f", "fly": "w"})
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("f")
+        assert app.feed.frozen
+        assert any("fly" in message for message in said(app))
