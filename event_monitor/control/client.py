@@ -45,8 +45,8 @@ class SocketClient:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def request(self, message: Message) -> Any:
-        """See ``Client.request``. Raises ``NoBus`` also when no answer comes in time, and ``ReadOnly``
-        for a command from a read-only view."""
+        """See ``Client.request``. Raises ``NoBus`` also when no answer comes in time or none that can
+        be understood, and ``ReadOnly`` for a command from a read-only view."""
         refuse_command(message, self._read_only)
         async with self._turn:
             try:
@@ -54,14 +54,21 @@ class SocketClient:
                     line = await self._exchange(msgspec.json.encode(message) + b"\n")
             except (OSError, ValueError, TimeoutError) as error:
                 self._hang_up()
-                raise NoBus(f"no answer on {self._path}: {error or 'timed out'}", _ADVICE) from error
+                raise NoBus(f"no answer on {self._path}: {str(error) or 'timed out'}", _ADVICE) from error
             except BaseException:
                 self._hang_up()
                 raise
-        envelope = msgspec.json.decode(line, type=_Envelope)
-        if envelope.error is not None:
-            raise error_from_code(envelope.error.code, envelope.error.message, envelope.error.advice)
-        return msgspec.json.decode(envelope.result, type=REPLY_OF[type(message)])
+        try:
+            envelope = msgspec.json.decode(line, type=_Envelope)
+            if envelope.error is not None:
+                raise error_from_code(envelope.error.code, envelope.error.message, envelope.error.advice)
+            return msgspec.json.decode(envelope.result, type=REPLY_OF[type(message)])
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            self._hang_up()
+            raise NoBus(
+                f"the answer on {self._path} cannot be understood: {error}",
+                "use the same version of event-monitor at both ends",
+            ) from error
 
     async def _exchange(self, request: bytes) -> bytes:
         if self._streams is None:

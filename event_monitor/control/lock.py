@@ -22,10 +22,11 @@ class HomeLock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.pread(self._file, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            owner = os.pread(self._file, 32, 0).strip()
             os.close(self._file)
+            number = owner.decode() if owner.isdigit() else "unknown"
             raise AlreadyRunning(
-                f"an event-monitor with process id {owner} runs on {path.parent.parent}",
+                f"an event-monitor with process id {number} runs on {path.parent.parent}",
                 "start event-monitor without --headless to watch it, or end that process",
             ) from None
         os.ftruncate(self._file, 0)

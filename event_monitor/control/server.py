@@ -74,10 +74,11 @@ class ControlServer:
 
     async def stop(self) -> None:
         """Refuse new connections, end the open ones, remove the socket."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
         if self._server is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
             self._server.close()
+            self._server = None
         tasks = [connection.end() for connection in list(self.connections)]
         await asyncio.gather(*(task for task in tasks if task is not None), return_exceptions=True)
 
@@ -121,6 +122,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._stream: EventStream | None = None
         self._refusing = False
+        self._finished = False
 
     # --- what asyncio calls -----------------------------------------------------------------
 
@@ -173,10 +175,12 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """The client has nothing more to ask; what it asked is still answered."""
+        """The client has nothing more to ask; what it asked is still answered, a stream ends."""
         if self._task is None:
             return False
-        self._lines.append(b"")
+        self._finished = True
+        if self._stream is not None:
+            self._stream.close()
         self._arrived.set()
         return True
 
@@ -201,14 +205,12 @@ class Connection(asyncio.Protocol):
         while True:
             while self._lines:
                 line = self._lines.popleft()
-                if not line:
-                    if self._transport is not None:
-                        self._transport.close()
-                    return
                 if len(self._lines) == _READ_AHEAD // 2 and self._transport is not None:
                     self._transport.resume_reading()
                 await self._answer(line)
-            if self._refusing:
+            if self._finished and self._transport is not None:
+                self._transport.close()
+            if self._finished or self._refusing:
                 return
             self._arrived.clear()
             await self._arrived.wait()
@@ -230,6 +232,8 @@ class Connection(asyncio.Protocol):
 
     async def _pump(self, stream: EventStream) -> None:
         self._stream = stream
+        if self._finished:
+            stream.close()
         self._cancel_deadline()
         self._send(b'{"ok":true,"result":{"stream":true}}\n')
         try:
@@ -238,6 +242,7 @@ class Connection(asyncio.Protocol):
                 await self._writable.wait()
         finally:
             stream.close()
+            self._stream = None
 
     def _send(self, data: bytes) -> None:
         transport = self._transport
