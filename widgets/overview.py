@@ -29,7 +29,8 @@ class HeaderPanel(Panel):
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         if self._snapshot is None:
-            return [line(" ", ("event-monitor", "strong"), "  ", ("starting …", "dim"))]
+            state = ("✖ NO CONNECTION", "bad-strong") if self._lost else ("starting …", "dim")
+            return [clip(line(" ", ("event-monitor", "strong"), "  ", state), width)]
         return content.header(self._snapshot, width, height, self._clock, self._lost)
 
 

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -174,10 +175,11 @@ def sparkline(series: Sequence[int], width: int) -> str:
     a stretch shows its highest count."""
     if width <= 0:
         return ""
-    step = max(1, -(-len(series) // width))
-    tops = [max(series[max(0, end - step) : end]) for end in range(len(series), 0, -step)]
+    cells = min(width, len(series))
+    edges = [place * len(series) // cells for place in range(cells + 1)] if cells else []
+    tops = [max(series[start:end]) for start, end in pairwise(edges)]
     highest = max(1, *tops) if tops else 1
-    return "".join(_BLOCKS[-(-top * 8 // highest)] for top in reversed(tops)).rjust(width)
+    return "".join(_BLOCKS[-(-top * 8 // highest)] for top in tops).rjust(width)
 
 
 def gauge(share: float, width: int) -> tuple[str, str]:

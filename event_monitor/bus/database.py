@@ -37,17 +37,32 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path, *, read_only: bool = False, busy_timeout: float = 5.0) -> Self:
-        """Open ``path``; ``busy_timeout`` is in seconds. A cancelled open leaks nothing."""
+        """Open ``path``; ``busy_timeout`` is in seconds. A cancelled open leaks nothing.
+
+        Raises ``sqlite3.Error``.
+        """
         uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rwc")
-        connector = aiosqlite.connect(
-            uri, uri=True, isolation_level=None, factory=_Connection, timeout=busy_timeout
-        )
-        opening = asyncio.ensure_future(connector)
+        errors: list[sqlite3.Error] = []
+
+        def connect() -> sqlite3.Connection:
+            try:
+                return sqlite3.connect(
+                    uri, uri=True, isolation_level=None, factory=_Connection, timeout=busy_timeout
+                )
+            except sqlite3.Error as error:
+                # aiosqlite would leave its thread behind unawaited: open something, close it in order.
+                errors.append(error)
+                return sqlite3.connect(":memory:")
+
+        opening = asyncio.ensure_future(_opened(aiosqlite.Connection(connect, 64)))
         try:
             connection = await asyncio.shield(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(_close_late)
             raise
+        if errors:
+            await connection.close()
+            raise errors[0]
         return cls(connection)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -79,6 +94,10 @@ def in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Conne
             connection.execute("ROLLBACK")
         raise
     return result
+
+
+async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
+    return await connection
 
 
 def _close_late(opening: asyncio.Future[aiosqlite.Connection]) -> None:

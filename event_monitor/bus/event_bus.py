@@ -35,6 +35,7 @@ from event_monitor.validation import check_event_type, check_name, check_payload
 Handler = Callable[[Event], Awaitable[None] | None]
 
 EXPIRY_INTERVAL = 1.0
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _THREADS = 8
 
 current_event: contextvars.ContextVar[Event | None] = contextvars.ContextVar("current_event", default=None)
@@ -209,7 +210,8 @@ class EventBus:
         payload = {} if payload is None else payload
         check_event_type(event_type)
         limits = self.settings.bus
-        encoded = check_payload(payload, limits.max_payload_bytes, limits.max_payload_depth).decode()
+        encoded = check_payload(payload, limits.max_payload_bytes, limits.max_payload_depth)
+        payload = _decode(encoded)
         for name, value in (
             ("key", key),
             ("source", source),
@@ -259,7 +261,7 @@ class EventBus:
             event.id,
             event.timestamp,
             event_type,
-            encoded,
+            encoded.decode(),
             Status.PENDING.value,
             0,
             level.rank,

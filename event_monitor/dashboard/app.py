@@ -90,6 +90,7 @@ class EventMonitorApp(App[int]):
     # --- the screen -------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
+        self.screen.add_class("-waiting")
         yield HeaderPanel(id="header")
         yield BannerPanel(id="lost")
         yield BannerPanel(id="banner")
@@ -170,6 +171,7 @@ class EventMonitorApp(App[int]):
         noise = self._policy.observe(snapshot)
         base = self.screen_stack[0]
         with self.batch_update():
+            base.remove_class("-waiting")
             base.query_one("#lost", BannerPanel).show(None)
             base.query_one("#banner", BannerPanel).show(
                 content.banner(snapshot, self.size.width) if self.settings.banner else None

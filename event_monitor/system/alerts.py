@@ -63,7 +63,8 @@ class AlertBook:
         """Add an alert, or count it on the unacknowledged one with the same title."""
         now = to_iso(self._clock.wall())
         open_one = next(
-            (alert for alert in self._alerts.values() if alert.title == title and not alert.acknowledged), None
+            (alert for alert in self._alerts.values() if alert.title == title and not alert.acknowledged),
+            None,
         )
         if open_one is not None:
             alert = replace(open_one, count=open_one.count + 1, last_at=now, detail=detail, event_id=event_id)
@@ -129,5 +130,7 @@ class AlertBook:
             gone = next((a.id for a in self._alerts.values() if a.acknowledged), next(iter(self._alerts)))
             del self._alerts[gone]
             self._store.change(
-                lambda ledger, gone=gone: ledger.connection.execute("DELETE FROM alerts WHERE id = ?", (gone,))  # type: ignore[misc]
+                lambda ledger, gone=gone: ledger.connection.execute(
+                    "DELETE FROM alerts WHERE id = ?", (gone,)
+                )  # type: ignore[misc]
             )

@@ -341,9 +341,7 @@ async def test_a_loop_of_events_ends_in_the_dead_letter_queue(tmp_path: Path) ->
         chain = rows(tmp_path / "e.db", "SELECT id, causation_id, depth FROM events ORDER BY id")
     assert len(chain) == 7
     assert chain[0] == (first.id, None, 0)
-    assert all(
-        row[1] == before[0] and row[2] == before[2] + 1 for before, row in zip(chain, chain[1:], strict=False)
-    )
+    assert all(row[1] == before[0] and row[2] == before[2] + 1 for before, row in pairwise(chain))
 
 
 async def test_a_named_cause_counts_its_depth(tmp_path: Path) -> None:

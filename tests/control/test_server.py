@@ -1,4 +1,4 @@
-"""The control socket over real connections: framing, limits, strangers, take-over, noise."""
+"""The control socket over real connections: framing, limits, streams, noise."""
 
 from __future__ import annotations
 
@@ -7,127 +7,13 @@ import contextlib
 import json
 import os
 import random
-import socket
-import stat
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
 
-from event_monitor.bus.streams import EventStream
-from event_monitor.config import SocketSettings
-from event_monitor.control import server as server_module
-from event_monitor.control.server import ControlServer
-from event_monitor.errors import AlreadyRunning, NotFound
-from event_monitor.messages import Done, GetEvent, Ping, PublishText, Subscribe
-from event_monitor.model import Event
-from event_monitor.topics import TopicPattern
-
-PING = b'{"do":"ping"}\n'
-
-
-def event(number: int, text: str = "") -> Event:
-    return Event(id=number, timestamp="2026-01-01T00:00:00.000000Z", event_type="a.b", payload={"text": text})
-
-
-class Backend:
-    """Stands for the runtime: remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
-        self.streams: list[EventStream] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.stream_limit = 1_000
-
-    async def handle(self, message: Any) -> Any:
-        self.asked.append(message)
-        await self.gate.wait()
-        match message:
-            case Subscribe():
-                stream = EventStream(TopicPattern(message.pattern), limit=self.stream_limit)
-                self.streams.append(stream)
-                return stream
-            case GetEvent(event_id=404):
-                raise NotFound("no event has the number 404", "look elsewhere")
-            case GetEvent(event_id=500):
-                raise RuntimeError("a secret stack")
-            case PublishText():
-                return Done(message="x" * int(message.payload))
-        return Done(count=len(self.asked))
-
-
-@pytest.fixture
-def path() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="em") as directory:
-        yield os.path.join(directory, "home", "bus.sock")
-
-
-@pytest.fixture
-async def backend() -> Backend:
-    return Backend()
-
-
-@contextlib.asynccontextmanager
-async def serving(path: str, backend: Backend, **limits: Any) -> AsyncIterator[ControlServer]:
-    server = ControlServer(path, backend.handle, SocketSettings(**limits))
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop()
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "control-connection"]
-
-
-class Peer:
-    """A client that says exactly what it is told."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def say(self, data: bytes) -> None:
-        self.writer.write(data)
-        with contextlib.suppress(ConnectionError):
-            await self.writer.drain()
-
-    async def hear(self) -> Any:
-        """The next line, ``None`` at the end of the connection."""
-        try:
-            async with asyncio.timeout(20):
-                line = await self.reader.readline()
-        except ConnectionError:
-            return None
-        return json.loads(line) if line else None
-
-    async def ask(self, data: bytes) -> Any:
-        await self.say(data)
-        return await self.hear()
-
-
-@contextlib.asynccontextmanager
-async def peer(path: str) -> AsyncIterator[Peer]:
-    reader, writer = await asyncio.open_unix_connection(path, limit=1 << 24)
-    try:
-        yield Peer(reader, writer)
-    finally:
-        writer.transport.abort()
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait for the other side of a socket to have noticed."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - no event crosses a socket
-            await asyncio.sleep(0.002)
-
-
-async def still_serves(path: str) -> None:
-    async with peer(path) as honest:
-        assert (await honest.ask(PING))["ok"] is True
-
+from event_monitor.messages import Ping
+from tests.control.peers import PING, Backend, Peer, event, peer, serving, still_serves, until
 
 # --- framing --------------------------------------------------------------------------------
 
@@ -383,101 +269,6 @@ async def test_stopping_ends_streams_and_running_requests(path: str, backend: Ba
         assert await streaming.hear() is None
         assert await waiting.hear() is None
         assert not os.path.lexists(path)
-
-
-# --- who may connect ------------------------------------------------------------------------
-
-
-async def test_46_a_peer_of_another_user_is_cut_off_unread(
-    path: str, backend: Backend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(server_module, "peer_uid", lambda connection: os.getuid() + 4_711)
-    async with serving(path, backend) as server, peer(path) as stranger:
-        await stranger.say(PING)
-        assert await stranger.hear() is None
-        assert backend.asked == []
-        assert not server.connections
-    assert str(os.getuid() + 4_711) in caplog.text
-
-
-async def test_a_peer_that_the_kernel_does_not_name_is_cut_off(
-    path: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unknown(connection: socket.socket) -> int:
-        raise OSError("no credentials")
-
-    monkeypatch.setattr(server_module, "peer_uid", unknown)
-    async with serving(path, backend), peer(path) as stranger:
-        await stranger.say(PING)
-        assert await stranger.hear() is None
-        assert backend.asked == []
-
-
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-async def test_44_the_socket_is_the_owner_s_alone(path: str, backend: Backend, umask: int) -> None:
-    before = os.umask(umask)
-    try:
-        async with serving(path, backend):
-            assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-            assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
-    finally:
-        os.umask(before)
-
-
-async def test_44_an_open_directory_is_closed_to_others(path: str, backend: Backend) -> None:
-    directory = Path(path).parent
-    directory.mkdir()
-    directory.chmod(0o777)
-    async with serving(path, backend):
-        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-
-
-# --- what stands at the path ----------------------------------------------------------------
-
-
-async def test_45_a_dead_owner_s_socket_is_taken_over(path: str, backend: Backend) -> None:
-    os.makedirs(os.path.dirname(path))
-    for leftover in (path, f"{path}~"):
-        dead = socket.socket(socket.AF_UNIX)
-        dead.bind(leftover)
-        dead.close()
-    async with serving(path, backend):
-        await still_serves(path)
-        assert os.listdir(os.path.dirname(path)) == ["bus.sock"]
-
-
-@pytest.mark.parametrize("kind", ["file", "symlink", "dangling", "directory", "fifo"])
-async def test_45_anything_else_at_the_path_is_left_alone(path: str, backend: Backend, kind: str) -> None:
-    directory = Path(path).parent
-    directory.mkdir()
-    other = directory / "precious"
-    match kind:
-        case "file":
-            Path(path).write_text("precious")
-        case "symlink":
-            other.write_text("precious")
-            os.symlink(other, path)
-        case "dangling":
-            os.symlink(other, path)
-        case "directory":
-            os.mkdir(path)
-        case "fifo":
-            os.mkfifo(path)
-    before = os.lstat(path)
-    server = ControlServer(path, backend.handle, SocketSettings())
-    with pytest.raises(AlreadyRunning, match="is not a socket"):
-        await server.start()
-    await server.stop()
-    after = os.lstat(path)
-    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
-
-
-async def test_stopping_twice_and_without_a_start_is_harmless(path: str, backend: Backend) -> None:
-    server = ControlServer(path, backend.handle, SocketSettings())
-    await server.start()
-    await server.stop()
-    await server.stop()
-    assert not os.path.lexists(path)
 
 
 # --- noise ----------------------------------------------------------------------------------

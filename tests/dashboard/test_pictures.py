@@ -31,14 +31,14 @@ def pressed(*keys: str) -> Callable[[Any], Any]:
     return before
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_overview(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
     app = scene.app(theme=f"event-monitor-{theme}")
     assert snap_compare(app, terminal_size=size, run_before=settle)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_overview_without_colour(
     snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
@@ -46,30 +46,30 @@ def test_overview_without_colour(
     assert snap_compare(scene.app(), terminal_size=size, run_before=settle)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_empty_home(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(scene.app(scene.FakeClient(scene.empty())), terminal_size=size, run_before=settle)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_degraded(snap_compare: Compare, size: tuple[int, int]) -> None:
     picture = scene.snapshot(state=SystemState.DEGRADED, state_reason="the store refuses events: disk full")
     assert snap_compare(scene.app(scene.FakeClient(picture)), terminal_size=size, run_before=settle)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_no_connection(snap_compare: Compare, size: tuple[int, int]) -> None:
     client = scene.FakeClient()
     client.error = NoBus("no answer on /home/demo/.claude/event-bus/bus.sock", "start event-monitor")
     assert snap_compare(scene.app(client), terminal_size=size, run_before=settle)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_details(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(scene.app(), terminal_size=size, run_before=pressed("j", "enter"))
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_help(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(scene.app(), terminal_size=size, run_before=pressed("question_mark"))
 

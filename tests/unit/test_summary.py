@@ -19,7 +19,7 @@ from event_monitor.summary import LIMIT, summarise
         ({"message": "hello\n  world\t!"}, "hello world !"),
         ({"name": "x", "message": "x"}, "x"),
         ({"service": "", "error": {"a": 1}, "status": 404}, "404"),
-        ({"a": 1, "b": None, "c": [1], "d": "x", "e": "left out"}, "a=1 d=x"),
+        ({"a": 1, "b": None, "c": [1], "d": "x", "e": "left out"}, "a=1 d=x e=left out"),
         ({"flag": True}, ""),
         ({"tool_name": "Bash", "tool_input": {"command": "git status"}}, "git status"),
         ({"tool_name": "Read", "tool_input": {"file_path": "/a/b"}}, "Read /a/b"),
