@@ -50,6 +50,11 @@ class DocumentDialog(ModalScreen[None]):
         document.border_subtitle = self._hint
         yield document
 
+    def on_mount(self) -> None:
+        """Take the layout of the screen beneath."""
+        for layout in ("-compact", "-sliver"):
+            self.set_class(self.app.screen_stack[0].has_class(layout), layout)
+
     def action_dismiss_none(self) -> None:
         """Close."""
         self.dismiss(None)
