@@ -1,0 +1,1 @@
+"""Processes that a bench starts: each prints one JSON object."""
