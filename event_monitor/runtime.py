@@ -12,6 +12,7 @@ from typing import Any, Self
 from event_monitor.answers import Answers
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.feed import Feed
+from event_monitor.bus.history import read_recent
 from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.rules import RuleSet, read_rules
 from event_monitor.clock import Clock, LoopClock
@@ -102,6 +103,8 @@ class Runtime:
         self.subscriptions = Subscriptions(self.bus, paths.home)
         await self.alerts.load()
         notes = [await self.machine.load(), _aside_note(self.bus)]
+        lines = self.settings.dashboard.feed_lines
+        self.feed.restore(await self.bus.store.read(lambda connection: read_recent(connection, lines)))
         analytics_target = self._add_targets()
         self._connect()
         notes += await self.subscriptions.load()

@@ -332,7 +332,7 @@ def banner(snapshot: Snapshot, width: int) -> Line | None:
         text = line(f" {glyph} {plain(newest.title)}{times}  {plain(newest.detail)}", row=row)
     else:
         return None
-    return spread(text, line("  a acknowledge " if newest is not None else " "), width)
+    return spread(text, line("  a acknowledge " if newest is not None and width >= 70 else " "), width)
 
 
 # --- feed -----------------------------------------------------------------------------------

@@ -2,66 +2,96 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from event_monitor.bus.inflight import InFlight
-from event_monitor.model import DeliveryState, FeedItem, Status
+from event_monitor.model import DeliveryState, Event, FeedItem, Status
 from event_monitor.redaction import redact
 from event_monitor.summary import summarise
 
-# Above this an event's payload is not kept for its line in the feed; its summary is.
+# The payload of a larger event is not kept for its line in the feed; its summary is.
 _KEEP_BELOW = 4_096
 
 
+class _Entry:
+    """What one line needs. ``outcomes`` is the in-flight record's own list, so it stays up to date."""
+
+    __slots__ = ("event_type", "id", "outcomes", "payload", "priority", "summary", "targets", "timestamp")
+
+    def __init__(self, event: Event, targets: Sequence[str], outcomes: list[DeliveryState]) -> None:
+        self.id = event.id
+        self.timestamp = event.timestamp
+        self.priority = event.priority
+        self.event_type = event.event_type
+        self.targets = targets
+        self.outcomes = outcomes
+        self.payload: dict[str, Any] = event.payload
+        self.summary: str | None = None
+
+
 class Feed:
-    """Keeps ``limit`` records. ``revision`` rises whenever a line may have changed."""
+    """Keeps the last ``limit`` events. ``revision`` rises whenever a line may have changed."""
 
     def __init__(self, limit: int, mask: Sequence[str]) -> None:
+        self._limit = limit
         self._mask = tuple(mask)
-        self._records: deque[tuple[InFlight, str | None]] = deque(maxlen=limit)
-        self._places: dict[int, InFlight] = {}
+        self._entries: dict[int, _Entry] = {}
         self.revision = 0
 
     def add(self, records: Sequence[InFlight]) -> None:
         """New events were accepted."""
+        for record in records[-self._limit :]:
+            entry = _Entry(record.event, record.targets, record.outcomes)
+            if record.size >= _KEEP_BELOW:
+                self._summarise(entry)
+            self._put(entry)
         self.revision += 1
-        limit = self._records.maxlen or len(records)
-        for record in records[-limit:]:
-            if len(self._records) == limit:
-                self._places.pop(self._records[0][0].event.id, None)
-            self._records.append((record, None if record.size < _KEEP_BELOW else self._summary(record)))
-            self._places[record.event.id] = record
+
+    def restore(self, recent: Sequence[tuple[Event, Sequence[str], Mapping[str, DeliveryState]]]) -> None:
+        """Begin with what a former run left in the store, the oldest first."""
+        for event, targets, states in recent:
+            entry = _Entry(event, targets, [states[target] for target in targets])
+            self._summarise(entry)
+            self._put(entry)
+        self.revision += 1
+
+    def _put(self, entry: _Entry) -> None:
+        self._entries[entry.id] = entry
+        if len(self._entries) > self._limit:
+            del self._entries[next(iter(self._entries))]
 
     def changed(self, record: InFlight) -> None:
         """The outcome of one of an event's deliveries is known."""
-        shown = self._places.get(record.event.id)
-        if shown is None:
+        entry = self._entries.get(record.event.id)
+        if entry is None:
             return
         self.revision += 1
-        if shown is not record:
-            for place, target in enumerate(record.targets):
-                if target in shown.targets:
-                    shown.outcomes[shown.targets.index(target)] = record.outcomes[place]
+        if entry.outcomes is not record.outcomes:
+            for target, state in zip(record.targets, record.outcomes, strict=True):
+                if target in entry.targets:
+                    entry.outcomes[entry.targets.index(target)] = state
 
     def items(self) -> tuple[FeedItem, ...]:
         """The lines, the oldest first."""
-        return tuple(self._item(record, summary) for record, summary in self._records)
+        return tuple(self._item(entry) for entry in self._entries.values())
 
-    def _item(self, record: InFlight, summary: str | None) -> FeedItem:
-        event = record.event
+    def _item(self, entry: _Entry) -> FeedItem:
+        if entry.summary is None:
+            self._summarise(entry)
         return FeedItem(
-            id=event.id,
-            timestamp=event.timestamp,
-            priority=event.priority,
-            event_type=event.event_type,
-            summary=self._summary(record) if summary is None else summary,
-            status=_status(record.outcomes),
-            outcomes=tuple(zip(record.targets, record.outcomes, strict=True)),
+            id=entry.id,
+            timestamp=entry.timestamp,
+            priority=entry.priority,
+            event_type=entry.event_type,
+            summary=entry.summary or "",
+            status=_status(entry.outcomes),
+            outcomes=tuple(zip(entry.targets, entry.outcomes, strict=True)),
         )
 
-    def _summary(self, record: InFlight) -> str:
-        return summarise(record.event.event_type, redact(record.event.payload, self._mask))
+    def _summarise(self, entry: _Entry) -> None:
+        entry.summary = summarise(entry.event_type, redact(entry.payload, self._mask))
+        entry.payload = {}
 
 
 _OPEN = {DeliveryState.QUEUED, DeliveryState.RUNNING, DeliveryState.RETRYING, DeliveryState.PARKED}

@@ -23,6 +23,7 @@ _COLUMNS = (
 )
 _WIDTH = _COLUMNS.count(",") + 1
 _STATUSES = {status.value: status for status in Status}
+_SIMPLE_STATES = {Status.PENDING: DeliveryState.QUEUED, Status.EXPIRED: DeliveryState.EXPIRED}
 _decode_errors = msgspec.json.Decoder(tuple[DeliveryError, ...]).decode
 _decode_targets = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
@@ -268,6 +269,28 @@ def read_event(
         )
     ]
     return to_event(row), _decode_targets(row[_WIDTH] or "[]"), deliveries
+
+
+def read_recent(
+    connection: sqlite3.Connection, limit: int
+) -> list[tuple[Event, tuple[str, ...], dict[str, DeliveryState]]]:
+    """The newest events, the oldest of them first, with their targets and how each delivery stands."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS}, r.targets FROM events e LEFT JOIN routes r ON r.id = e.route "
+        "ORDER BY e.id DESC LIMIT ?",
+        (limit,),
+    ).fetchall()
+    recent = []
+    for row in reversed(rows):
+        event = to_event(row)
+        simple = _SIMPLE_STATES.get(event.status, DeliveryState.DELIVERED)
+        states = dict.fromkeys(_decode_targets(row[_WIDTH] or "[]"), simple)
+        for target, state in connection.execute(
+            "SELECT target, state FROM deliveries WHERE event_id = ?", (event.id,)
+        ):
+            states[target] = DeliveryState(state)
+        recent.append((event, tuple(states), states))
+    return recent
 
 
 def read_causes(connection: sqlite3.Connection, event: Event, limit: int = 32) -> list[Event]:
