@@ -394,5 +394,7 @@ def _outcomes(item: FeedItem) -> list[tuple[str, str] | str]:
     parts: list[tuple[str, str] | str] = []
     for state, targets in groups.items():
         glyph, tone = OUTCOMES[state]
-        parts += [" " if parts else "", (glyph, tone), (" " + " ".join(targets), "dim")]
+        parts += ["  " if parts else "", (glyph, tone), (" " + " ".join(targets), "dim")]
+        if state is not DeliveryState.DELIVERED:
+            parts.append((f" {state}", tone))
     return parts
