@@ -86,7 +86,6 @@ class Subscribe(Message, tag="subscribe", frozen=True):
     handler: str = "-"
     name: str | None = None
     filter: str | None = None
-    after_id: int | None = None
 
 
 class Unsubscribe(Message, tag="unsubscribe", frozen=True):

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from event_monitor.runtime import Runtime
 
 _LOG_BYTES = 1_048_576
+_PATIENCE = 0.7
 
 
 def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool) -> int:
@@ -41,7 +43,7 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
             paths = HomePaths(home)
         thread = None if attach else _begin(paths, demo=demo)
         if thread is not None:
-            stack.callback(thread.stop)
+            stack.callback(_stop, thread)
         from event_monitor.dashboard.app import EventMonitorApp
 
         client = _client(paths, thread, read_only=read_only)
@@ -49,6 +51,18 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
         app = EventMonitorApp(client, settings.dashboard, mask=settings.mask, read_only=read_only)
         app.run(mouse=settings.dashboard.mouse)
         return app.return_code or 0
+
+
+def _stop(thread: BusThread) -> None:
+    """End the bus; say why it takes a while if handlers still run."""
+    note = "event-monitor: stopping, running handlers have a few seconds to finish …\n"
+    timer = threading.Timer(_PATIENCE, lambda: sys.stderr.write(note))
+    timer.start()
+    try:
+        thread.stop()
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def print_once(paths: HomePaths) -> int:
