@@ -102,17 +102,21 @@ async def test_borders_stay_aligned_whatever_stands_between_them() -> None:
         assert "[/nope]" in text(app)
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 10, 20, 59, 60, 99, 100])
-async def test_no_size_is_too_small(width: int) -> None:
+@pytest.mark.parametrize(
+    "size",
+    [(1, 1), (2, 1), (1, 6), (3, 2), (10, 3), (20, 6), (59, 17), (60, 18), (99, 29), (100, 30), (300, 5)],
+    ids=lambda size: f"{size[0]}x{size[1]}",
+)
+async def test_no_size_is_too_small(size: tuple[int, int]) -> None:
     app = scene.app(scene.FakeClient(hostile()))
     async with app.run_test(size=(120, 36)) as pilot:
         await settle(pilot)
-        for height in (1, 2, 3, 6, 12, 17, 18, 29, 30):
-            await pilot.resize_terminal(width, height)
-            await settle(pilot)
-            await pilot.press("j", "question_mark", "escape", "slash", "x", "escape")
-            await settle(pilot)
+        await pilot.resize_terminal(*size)
+        await settle(pilot)
+        await pilot.press("j", "question_mark", "escape", "slash", "x", "escape")
+        await settle(pilot)
         assert app._exception is None and app.is_running
+        assert [strip.cell_length for strip in app.screen._compositor.render_strips()] == [size[0]] * size[1]
 
 
 async def test_a_lost_connection_is_named_and_found_again() -> None:
@@ -143,6 +147,7 @@ async def test_an_unexpected_error_of_the_client_does_not_end_it() -> None:
 
         async def _answer(self, message: object) -> object:
             if self.broken:
+                self.asked += 1
                 raise RuntimeError("not one of ours")
             return await super()._answer(message)  # type: ignore[arg-type]
 
