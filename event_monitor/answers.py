@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from event_monitor import messages as m
 from event_monitor.bus import history
 from event_monitor.bus.event_bus import EventBus, Receipt
-from event_monitor.bus.rules import compile_filter
+from event_monitor.bus.rules import compile_filter, compile_regex
 from event_monitor.bus.streams import EventStream
 from event_monitor.clock import parse_time
 from event_monitor.control.hooks import translate
@@ -225,7 +225,7 @@ class Answers:
             status=message.status,
             since=parse_time(message.since, now) if message.since else None,
             until=parse_time(message.until, now) if message.until else None,
-            matches=compile_filter(message.filter) if message.filter else None,
+            matches=compile_regex(message.filter) if message.filter else None,
         )
         await self._bus.store.catch_up()
         events, cursor = await self._bus.store.read(

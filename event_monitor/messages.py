@@ -7,7 +7,7 @@ Commands (``COMMANDS``) change something; queries never do.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -22,6 +22,9 @@ from event_monitor.model import (
     SystemState,
     Transition,
 )
+
+Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What the store can hold as an integer."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fields=True):
@@ -41,8 +44,8 @@ class Publish(Message, tag="publish", frozen=True):
     ttl: float | None = None
     source: str | None = None
     correlation_id: str | None = None
-    causation_id: int | None = None
-    schema_version: int = 1
+    causation_id: Number | None = None
+    schema_version: Number = 1
     traceparent: str | None = None
 
 
@@ -97,7 +100,7 @@ class Unsubscribe(Message, tag="unsubscribe", frozen=True):
 class RetryDeadLetters(Message, tag="retry_dead_letters", frozen=True):
     """Queue dead letters again: those of one event, or all that match. Answers ``Done``."""
 
-    event_id: int | None = None
+    event_id: Number | None = None
     target: str | None = None
     event_type: str | None = None
     all: bool = False
@@ -106,7 +109,7 @@ class RetryDeadLetters(Message, tag="retry_dead_letters", frozen=True):
 class DropDeadLetters(Message, tag="drop_dead_letters", frozen=True):
     """Give dead letters up; the event keeps its status and errors. Answers ``Done``."""
 
-    event_id: int | None = None
+    event_id: Number | None = None
     target: str | None = None
     event_type: str | None = None
     all: bool = False
@@ -115,7 +118,7 @@ class DropDeadLetters(Message, tag="drop_dead_letters", frozen=True):
 class AcknowledgeAlerts(Message, tag="acknowledge_alerts", frozen=True):
     """Mark one alert, or all (``alert_id`` absent), as seen. Answers ``Done``."""
 
-    alert_id: int | None = None
+    alert_id: Number | None = None
 
 
 class ReloadRules(Message, tag="reload_rules", frozen=True):
@@ -132,7 +135,7 @@ class Ping(Message, tag="ping", frozen=True):
 class GetSnapshot(Message, tag="get_snapshot", frozen=True):
     """Answers ``Snapshot``; its feed is left out if it still is at ``feed_revision``."""
 
-    feed_revision: int = -1
+    feed_revision: Number = -1
 
 
 class GetStats(Message, tag="get_stats", frozen=True):
@@ -156,16 +159,16 @@ class QueryEvents(Message, tag="query_events", frozen=True):
     since: str | None = None
     until: str | None = None
     filter: str | None = None
-    after_id: int | None = None
-    before_id: int | None = None
+    after_id: Number | None = None
+    before_id: Number | None = None
     newest_first: bool = True
-    limit: int = 100
+    limit: Number = 100
 
 
 class GetEvent(Message, tag="get_event", frozen=True):
     """Answers ``EventDetail``."""
 
-    event_id: int
+    event_id: Number
 
 
 class QueryDeadLetters(Message, tag="query_dead_letters", frozen=True):
@@ -173,9 +176,9 @@ class QueryDeadLetters(Message, tag="query_dead_letters", frozen=True):
 
     event_type: str | None = None
     target: str | None = None
-    event_id: int | None = None
-    after: tuple[int, str] | None = None
-    limit: int = 100
+    event_id: Number | None = None
+    after: tuple[Number, str] | None = None
+    limit: Number = 100
 
 
 class ResolveRoute(Message, tag="resolve_route", frozen=True):
@@ -192,7 +195,7 @@ class QuerySubscriptions(Message, tag="query_subscriptions", frozen=True):
 class QueryAlerts(Message, tag="query_alerts", frozen=True):
     """Answers ``Alerts``, the newest first."""
 
-    limit: int = 100
+    limit: Number = 100
 
 
 class GetAnalytics(Message, tag="get_analytics", frozen=True):
