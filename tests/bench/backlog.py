@@ -37,8 +37,10 @@ def _fill(path: Path, count: int) -> None:
     connection.execute("INSERT OR IGNORE INTO routes VALUES (1, '[\"log\"]')")
     connection.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
-        "INSERT INTO events (id, timestamp, event_type, payload, status, retry_count, priority, queued, route) "
-        "SELECT i, '2026-11-23T00:00:00.000000Z', 'load.t' || (i % 20), ?, 'pending', 0, 1 + i % 3, 1, 1 FROM n",
+        "INSERT INTO events "
+        "(id, timestamp, event_type, payload, status, retry_count, priority, queued, route) "
+        "SELECT i, '2026-11-23T00:00:00.000000Z', 'load.t' || (i % 20), ?, 'pending', 0, 1 + i % 3, 1, 1 "
+        "FROM n",
         (count, json.dumps(PAYLOAD)),
     )
     connection.execute("UPDATE counters SET value = value + ? WHERE name = 'accepted'", (count,))
