@@ -15,6 +15,8 @@ from event_monitor.widgets.text import Line, Span, clip, fit, line, plain, time_
 
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b')
 _MAX_LINES = 20_000
+# Keys that event-cli made itself say nothing to a person.
+_MADE_KEYS = ("spool:", "batch:")
 
 
 def detail_lines(detail: EventDetail, width: int, mask: Sequence[str]) -> list[Line]:
@@ -62,7 +64,7 @@ def detail_lines(detail: EventDetail, width: int, mask: Sequence[str]) -> list[L
 def _fields(event: Event) -> list[tuple[str, str]]:
     named = {
         "source": event.source,
-        "key": event.key,
+        "key": None if (event.key or "").startswith(_MADE_KEYS) else event.key,
         "correlation": event.correlation_id,
         "expires": event.expires_at,
         "retries": event.retry_count or None,

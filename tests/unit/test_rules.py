@@ -222,7 +222,10 @@ def test_a_file_without_rights_is_named(tmp_path: Path) -> None:
 
 BROKEN_RULES: dict[str, tuple[str, str]] = {
     "empty file": ("", "r.json:1:1: not JSON: Expecting value"),
-    "syntax": ('{\n "routing": {\n  "a": ["log"],\n }\n}', "r.json:4:2: not JSON: Expecting property name"),
+    "syntax": (
+        '{\n "routing": {\n  "a": ["log"]\n  "b": []\n }\n}',
+        "r.json:4:3: not JSON: Expecting ',' delimiter",
+    ),
     "trailing text": ('{"routing": {}} x', "r.json:1:17: not JSON: Extra data"),
     "no number": (
         '{"routing": {"a": {"targets": [], "ttl": NaN}}}',
