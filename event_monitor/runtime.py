@@ -29,7 +29,7 @@ from event_monitor.errors import (
     StoreUnavailable,
 )
 from event_monitor.messages import Message
-from event_monitor.model import PRIORITIES, Severity, SystemState, Transition
+from event_monitor.model import Severity, SystemState, Transition
 from event_monitor.overview import Overview
 from event_monitor.paths import HomePaths
 from event_monitor.settings_file import load_settings
@@ -226,17 +226,11 @@ class Runtime:
     def _publish_own(self, event_type: str, payload: dict[str, Any]) -> None:
         """Publish an event of the bus's own without waiting for the disk."""
         try:
-            future, _ = self.bus.submit(
-                event_type, payload, priority=PRIORITIES[0] if self._is_tight() else None, source=SOURCE
-            )
+            future, _ = self.bus.submit(event_type, payload, source=SOURCE, reserved=True)
         except EventMonitorError as error:
             logger.warning("%s was not published: %s", event_type, error)
             return
         future.add_done_callback(_report_lost)
-
-    def _is_tight(self) -> bool:
-        """Near the backlog's limit the bus's own events use its reserve, which CRITICAL may."""
-        return self.bus.pending >= self.settings.queue.max_backlog - 1
 
     # --- once a second ----------------------------------------------------------------------
 

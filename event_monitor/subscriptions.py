@@ -7,8 +7,9 @@ import logging
 import re
 import sqlite3
 
-from event_monitor.bus.event_bus import EventBus, Handler
+from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.rules import compile_filter
+from event_monitor.bus.subscribers import Handler
 from event_monitor.clock import to_iso
 from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
 from event_monitor.messages import Subscribe, SubscriptionInfo

@@ -22,6 +22,7 @@ from event_monitor.bus.inflight import InFlight, Pending
 from event_monitor.bus.lane import Handle, Lane
 from event_monitor.bus.ledger import DeliveryRow, Ledger
 from event_monitor.bus.meters import LatencyMeter
+from event_monitor.bus.retries import RetryTimer
 from event_monitor.bus.store import EventStore
 from event_monitor.bus.window import Window
 from event_monitor.clock import Clock, Stamper, from_iso, to_iso
@@ -70,6 +71,8 @@ class Dispatcher:
             revive=self._revive,
             relieve=self._relieve,
         )
+        self.moved = asyncio.Event()
+        self.window.on_filled = self.moved.set
         self._max_depth = max_causation_depth
         self._policies: dict[str, RetryPolicy] = {}
         self._random = rng or random.Random()
@@ -77,8 +80,7 @@ class Dispatcher:
         self._orphans: Counter[tuple[str, int]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._refilling: set[str] = set()
-        self._retry_timer: asyncio.TimerHandle | None = None
-        self._retry_due = float("inf")
+        self._retries = RetryTimer(store, clock, self._take_due)
         self._held = False
         self._stopping = False
 
@@ -157,13 +159,12 @@ class Dispatcher:
         longest = max((policy.max_delay for policy in self._policies.values()), default=300.0)
         horizon = to_iso(self.clock.steady() + longest)
         await self.store.write(lambda ledger: ledger.clamp_retries(horizon))
-        self._spawn(self._promote(), "retries")
+        await self._retries.start()
 
     async def stop(self, grace: float) -> None:
         """Let running handlers finish for at most ``grace`` seconds; settle what they did."""
         self._stopping = True
-        if self._retry_timer is not None:
-            self._retry_timer.cancel()
+        await self._retries.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -306,7 +307,7 @@ class Dispatcher:
         self._put(delivery, DeliveryState.RETRYING, next_attempt_at=to_iso(due))
         self._unload(lane, record)
         self._owe_less(record)
-        self._schedule(due)
+        self._retries.schedule(due)
 
     def _die(self, delivery: Pending, reason: str | None, lane: Lane | None) -> None:
         """Write a dead letter with every error of the delivery."""
@@ -371,7 +372,15 @@ class Dispatcher:
                     self.store.delivered(event_id)
             if record.held:
                 self.window.release(record)
+        self.moved.set()
         self.on_settled(record)
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is queued or running, in memory or on disk; retries that are not due may wait."""
+        return not self.window.behind and all(
+            lane.idle and not any(map(lane.on_disk, range(len(PRIORITIES)))) for lane in self.lanes.values()
+        )
 
     def _now(self) -> str:
         return self._stamp(self.clock.wall())
@@ -414,6 +423,7 @@ class Dispatcher:
             await asyncio.sleep(STORE_RETRY)
         finally:
             self._refilling.discard(lane.name)
+            self.moved.set()
 
     def _loaded(self, stored: StoredDelivery) -> InFlight:
         now = self.clock.monotonic()
@@ -424,32 +434,9 @@ class Dispatcher:
             stored.event, (stored.target,), size=stored.size, accepted_at=now, deadline=deadline, stored=True
         )
 
-    # --- retries ----------------------------------------------------------------------------
-
-    def _schedule(self, due: float) -> None:
-        if due >= self._retry_due or self._stopping:
-            return
-        self._retry_due = due
-        if self._retry_timer is not None:
-            self._retry_timer.cancel()
-        delay = max(0.0, due - self.clock.steady())
-        self._retry_timer = asyncio.get_running_loop().call_later(
-            delay, lambda: self._spawn(self._promote(), "retries")
-        )
-
-    async def _promote(self) -> None:
-        """Queue the retries that are due and set the timer for the next."""
-        self._retry_due = float("inf")
-        now = to_iso(self.clock.steady())
-        try:
-            moved, following = await self.store.write(lambda ledger: ledger.promote_due(now))
-        except StoreUnavailable:
-            self._schedule(self.clock.steady() + STORE_RETRY)
-            return
-        self.counts[DeliveryState.RETRYING] -= sum(moved.values())
-        self.take_stored(moved)
-        if following is not None:
-            self._schedule(from_iso(following))
+    def _take_due(self, due: Counter[tuple[str, int]]) -> None:
+        self.counts[DeliveryState.RETRYING] -= sum(due.values())
+        self.take_stored(due)
 
     def take_stored(self, moved: Counter[tuple[str, int]]) -> None:
         """Deliveries on disk were queued for their targets, by (target, priority)."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import inspect
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +15,13 @@ import msgspec
 from event_monitor.bus import history
 from event_monitor.bus.dead_letters import DeadLetterQueue
 from event_monitor.bus.dispatcher import Dispatcher
-from event_monitor.bus.inflight import InFlight, Pending
-from event_monitor.bus.lane import Handle, Lane, blocking, single
+from event_monitor.bus.inflight import InFlight
+from event_monitor.bus.lane import Handle, Lane
 from event_monitor.bus.meters import RateMeter
 from event_monitor.bus.rules import RuleSet
 from event_monitor.bus.store import EventStore
 from event_monitor.bus.streams import EventStream
+from event_monitor.bus.subscribers import Handler, Subscriber, current_event, handler_name, to_handle
 from event_monitor.clock import Clock, LoopClock, Stamper
 from event_monitor.config import Settings, TargetSettings
 from event_monitor.errors import BusClosed, BusFull, InvalidEvent, InvalidRequest, StoreUnavailable
@@ -32,14 +31,9 @@ from event_monitor.resilience.retry import RetryPolicy
 from event_monitor.topics import TopicPattern
 from event_monitor.validation import check_event_type, check_name, check_payload, check_ttl
 
-Handler = Callable[[Event], Awaitable[None] | None]
-
 EXPIRY_INTERVAL = 1.0
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _THREADS = 8
-
-current_event: contextvars.ContextVar[Event | None] = contextvars.ContextVar("current_event", default=None)
-"""The event whose handler is running: what it publishes is caused by that event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +46,6 @@ class Receipt:
     priority: Priority
     status: str
     targets: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Subscriber:
-    """A handler and the pattern that leads to it. ``name`` is its name as a target."""
-
-    name: str
-    pattern: TopicPattern
-    matches: Callable[[Event], bool] | None = None
 
 
 class EventBus:
@@ -201,10 +186,11 @@ class EventBus:
         depth: int | None = None,
         schema_version: int = 1,
         traceparent: str | None = None,
+        reserved: bool = False,
     ) -> tuple[asyncio.Future[int], Receipt]:
         """``publish`` without waiting: the future answers the id once the event is on disk. Events
-        submitted together share one commit. Raises as ``publish`` does, but for the store's errors,
-        which the future raises."""
+        submitted together share one commit; ``reserved`` ones may use the queue's reserve. Raises as
+        ``publish`` does, but for the store's errors, which the future raises."""
         if self._closed:
             raise BusClosed("the bus is stopping", "publish again when it is back")
         payload = {} if payload is None else payload
@@ -230,7 +216,7 @@ class EventBus:
                 correlation_id = correlation_id or cause.correlation_id
         route = self.rules.route(event_type, payload)
         level = priority or route.priority or self._default_priority(event_type)
-        self._refuse_when_full(level)
+        self._refuse_when_full(reserved or level is Priority.CRITICAL)
         now = self.clock.wall()
         ttl = ttl if ttl is not None else route.ttl
         expires_at = deadline = None
@@ -302,9 +288,9 @@ class EventBus:
                 self._priority_of[event_type] = found
         return found
 
-    def _refuse_when_full(self, level: Priority) -> None:
+    def _refuse_when_full(self, reserved: bool) -> None:
         queue = self.settings.queue
-        limit = queue.max_backlog + (queue.reserve if level is Priority.CRITICAL else 0)
+        limit = queue.max_backlog + (queue.reserve if reserved else 0)
         if self.pending + self._submitted >= limit:
             raise BusFull(
                 f"{self.pending:,} events are waiting, the limit is {queue.max_backlog:,}",
@@ -390,14 +376,8 @@ class EventBus:
         Answers the name.
         """
         compiled = TopicPattern(pattern)
-        name = (
-            name
-            or f"{getattr(handler, '__module__', 'handler')}.{getattr(handler, '__qualname__', 'handler')}"
-        )
-        if _is_coroutine_function(handler):
-            handle = single(_coroutine_handler(handler))
-        else:
-            handle = blocking(_plain_handler(handler), self._threads)
+        name = name or handler_name(handler)
+        handle = to_handle(handler, self._threads)
         self.add_target(name, handle, settings=settings)
         self.subscribers[name] = Subscriber(name, compiled, matches)
         return name
@@ -439,20 +419,16 @@ class EventBus:
         )
 
     async def settled(self) -> None:
-        """Return when nothing is queued or running, retries aside, and all of it is on disk."""
+        """Return when nothing is queued or running, retries aside, and all of it is on disk. While
+        the disk refuses writes it waits."""
+        moved = self.dispatcher.moved
         while True:
-            lanes = self.dispatcher.lanes.values()
-            if not self.dispatcher.window.behind and all(
-                lane.idle and not any(map(lane.on_disk, range(len(lane.stored)))) for lane in lanes
-            ):
-                try:
-                    await self.store.flush()
-                except StoreUnavailable:
-                    await asyncio.sleep(EXPIRY_INTERVAL)
-                    continue
-                if all(lane.idle for lane in lanes):
+            moved.clear()
+            if self.dispatcher.quiet:
+                await self.store.catch_up()
+                if self.dispatcher.quiet and self.store.trouble is None:
                     return
-            await asyncio.sleep(0.01)
+            await moved.wait()
 
     async def _expire_forever(self) -> None:
         """Mark what expires while it still waits on disk."""
@@ -468,25 +444,3 @@ class EventBus:
                     await self.store.write(lambda ledger: ledger.expire_queued(now, floor))  # noqa: B023 - awaited here
                 except StoreUnavailable:
                     continue
-
-
-def _is_coroutine_function(handler: Handler) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
-
-
-def _coroutine_handler(handler: Handler) -> Callable[[Pending], Awaitable[None]]:
-    async def handle(delivery: Pending) -> None:
-        token = current_event.set(delivery.record.event)
-        try:
-            await handler(delivery.record.event)  # type: ignore[misc]
-        finally:
-            current_event.reset(token)
-
-    return handle
-
-
-def _plain_handler(handler: Handler) -> Callable[[Pending], None]:
-    def handle(delivery: Pending) -> None:
-        handler(delivery.record.event)
-
-    return handle

@@ -59,6 +59,7 @@ class Window:
         self.count = 0
         self.bytes = 0
         self.lock = asyncio.Lock()
+        self.on_filled: Callable[[], None] = lambda: None
 
     def restore(self, queued: Sequence[tuple[int, int]]) -> None:
         """Begin with what a former run left: for each priority its count and its highest id."""
@@ -115,6 +116,7 @@ class Window:
             self._wake.clear()
             try:
                 await self._fill()
+                self.on_filled()
             except StoreUnavailable as error:
                 logger.warning("cannot read the queue: %s", error)
                 await asyncio.sleep(RETRY_DELAY)
