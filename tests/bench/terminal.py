@@ -16,18 +16,21 @@ from pathlib import Path
 from tests.bench.measure import environ
 
 WIDE = (120, 36)
+DEAD = "Pane is dead"
 SIZES = (WIDE, (80, 24), (100, 30), (60, 20))
 
 
 class Terminal:
-    """One pane. ``process`` is the program itself, not a shell."""
+    """One pane. ``pid`` is the program itself, not a shell."""
 
     def __init__(self, socket: Path, command: Sequence[str], variables: Mapping[str, str]) -> None:
         self._socket = str(socket)
-        words = ["exec", "env", *(f"{name}={value}" for name, value in variables.items()), *command]
+        settings = socket.with_suffix(".conf")
+        settings.write_text("set -g remain-on-exit on\n")
+        words = ["env", *(f"{name}={value}" for name, value in variables.items()), *command]
         self._tmux(
-            "-f", "/dev/null", "new-session", "-d", "-x", str(WIDE[0]), "-y", str(WIDE[1]),
-            " ".join(["exec", *map(shlex.quote, words[1:])]),
+            "-f", str(settings), "new-session", "-d", "-x", str(WIDE[0]), "-y", str(WIDE[1]),
+            f"exec {shlex.join(words)}",
         )  # fmt: skip
         self.pid = int(self._tmux("list-panes", "-F", "#{pane_pid}"))
 
@@ -55,6 +58,10 @@ class Terminal:
         """Poll the pane until it shows ``text``. Raises ``RuntimeError`` with what it shows instead."""
         end = time.monotonic() + timeout
         while text not in (shown := self.text()):
+            if DEAD in shown:
+                raise RuntimeError(
+                    f"the program ended before it showed {text!r}: {shown.split(DEAD)[1][:40]}"
+                )
             if time.monotonic() > end:
                 raise RuntimeError(f"the pane never showed {text!r} but: {shown.strip()[:400]!r}")
             time.sleep(0.003)
