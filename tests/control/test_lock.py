@@ -90,8 +90,12 @@ def test_a_child_does_not_inherit_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     lock = HomeLock(path)
     with subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False
+        [sys.executable, "-c", "import sys; print('runs', flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        close_fds=False,
     ) as child:
+        assert child.stdout is not None and child.stdout.readline() == b"runs\n"
         lock.release()
         HomeLock(path).release()
         child.kill()
