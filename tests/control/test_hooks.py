@@ -115,7 +115,9 @@ def test_names_map_to_types(payload: dict[str, Any], event_type: str) -> None:
 
 
 def test_a_reference_that_is_no_name_is_passed_over() -> None:
-    event = translated({"hook_event_name": "Stop", "tool_use_id": "a\u001b[2J", "prompt_id": 7, "session_id": "s"})
+    event = translated(
+        {"hook_event_name": "Stop", "tool_use_id": "a\u001b[2J", "prompt_id": 7, "session_id": "s"}
+    )
     assert event.correlation_id == "s"
 
 
