@@ -20,16 +20,21 @@ def summarise(event_type: str, payload: dict[str, Any]) -> str:
     return _line(_compose(event_type, payload))[:LIMIT]
 
 
+def subject(payload: dict[str, Any]) -> str:
+    """What an event is about: the service, server or thing that it names; an empty text if none."""
+    return _first(payload, _SUBJECTS)[:LIMIT]
+
+
 def _compose(event_type: str, payload: dict[str, Any]) -> str:
     tool = payload.get("tool_input")
     if isinstance(tool, dict):
         return _of_tool(payload, tool)
-    subject = _first(payload, _SUBJECTS)
+    about = _first(payload, _SUBJECTS)
     detail = _first(payload, _DETAILS)
-    if subject and detail and subject != detail:
-        return f"{subject}: {detail}"
-    if subject or detail:
-        return subject or detail
+    if about and detail and about != detail:
+        return f"{about}: {detail}"
+    if about or detail:
+        return about or detail
     telling = (
         f"{key}={_line(value)}"
         for key, value in payload.items()

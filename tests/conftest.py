@@ -8,10 +8,14 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test has a throw-away home, also in the processes that it starts."""
-    home = tmp_path / "home"
-    monkeypatch.setenv("EVENT_MONITOR_HOME", str(home))
+def _never_the_real_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point this process and all that it starts at a throw-away home, whatever a test shadows."""
+    monkeypatch.setenv("EVENT_MONITOR_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
     monkeypatch.delenv("TMUX", raising=False)
-    return home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The throw-away home of a test."""
+    return tmp_path / "home"

@@ -94,9 +94,9 @@ class ControlServer:
 
 
 def _check_directory(directory: Path) -> None:
-    """The directory keeps others out: it is ours and open to nobody else."""
+    """The directory keeps others out: it is ours, and so is a link that leads to it."""
     found = directory.stat()
-    if found.st_uid != os.getuid():
+    if {found.st_uid, directory.lstat().st_uid} != {os.getuid()}:
         raise AlreadyRunning(
             f"{directory} belongs to another user", "choose another home with EVENT_MONITOR_HOME"
         )
