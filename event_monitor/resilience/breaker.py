@@ -1,0 +1,438 @@
+"""The circuit breaker: stops calling what fails, and finds out with one call when it works again.
+
+Every call carries the generation in which it began (after sony/gobreaker): a result that arrives
+after the state has changed says nothing about the new state and is only counted. HALF_OPEN leases
+the way to exactly one call at a time; a lease that runs out reopens, so a probe that never returns
+blocks nothing for ever. A caller's cancellation is neither success nor failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import inspect
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class BreakerState(enum.StrEnum):
+    """Whether calls pass."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+    HALF_OPEN = "HALF_OPEN"
+
+
+class CircuitOpenError(Exception):
+    """The breaker let no call through. ``retry_after`` is in seconds; infinite while a person holds
+    it open."""
+
+    def __init__(self, name: str, retry_after: float) -> None:
+        wait = "until a person closes it" if math.isinf(retry_after) else f"for {retry_after:.1f} s more"
+        super().__init__(f"the circuit breaker of {name or 'this service'} is open {wait}")
+        self.retry_after = retry_after
+
+
+class ForcedBy(enum.StrEnum):
+    """Which state a person holds."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChange:
+    """A change of state. ``by`` names the person who made it, if one did."""
+
+    from_state: BreakerState
+    to_state: BreakerState
+    at: float
+    reason: str
+    by: str | None = None
+
+
+@dataclass(slots=True)
+class BreakerCounters:
+    """What passed through. ``ignored`` failures were the caller's fault, ``late`` results belonged
+    to an earlier generation."""
+
+    successes: int = 0
+    failures: int = 0
+    slow: int = 0
+    rejected: int = 0
+    ignored: int = 0
+    cancelled: int = 0
+    late: int = 0
+    opened: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SavedBreaker:
+    """What outlives a restart: wall time and what was left of the wait, which is clamped on return."""
+
+    state: str
+    remaining: float
+    saved_at: float
+    forced: str | None = None
+    by: str | None = None
+    reason: str = ""
+
+
+class Permit:
+    """The right to make one call. Tell it the outcome once; every further word is ignored."""
+
+    __slots__ = ("_breaker", "_generation", "_started")
+
+    def __init__(self, breaker: CircuitBreaker, generation: int, started: float) -> None:
+        self._breaker: CircuitBreaker | None = breaker
+        self._generation = generation
+        self._started = started
+
+    def success(self) -> None:
+        """The call did what it should."""
+        breaker, self._breaker = self._breaker, None
+        if breaker is not None:
+            breaker._success(self._generation, self._started)
+
+    def failure(self, error: BaseException) -> None:
+        """The call failed; whether that counts depends on the error."""
+        breaker, self._breaker = self._breaker, None
+        if breaker is not None:
+            breaker._failure(self._generation, error)
+
+    def release(self) -> None:
+        """The call was cancelled, or never made: neither success nor failure."""
+        breaker, self._breaker = self._breaker, None
+        if breaker is not None:
+            breaker._cancelled(self._generation)
+
+
+def _counts(error: BaseException) -> bool:
+    return not isinstance(error, CircuitOpenError)
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@dataclass(slots=True)
+class _Window:
+    """The outcomes of the last calls, as a ring: 1 failed, 2 slow, 3 both."""
+
+    size: int
+    ring: bytearray = field(init=False)
+    place: int = 0
+    filled: int = 0
+    failed: int = 0
+    slow: int = 0
+
+    def __post_init__(self) -> None:
+        self.ring = bytearray(self.size)
+
+    def add(self, outcome: int) -> None:
+        old = self.ring[self.place]
+        self.ring[self.place] = outcome
+        self.place = (self.place + 1) % self.size
+        if self.filled < self.size:
+            self.filled += 1
+        if old != outcome:
+            self.failed += (outcome & 1) - (old & 1)
+            self.slow += (outcome >> 1) - (old >> 1)
+
+    def clear(self) -> None:
+        self.ring = bytearray(self.size)
+        self.place = self.filled = self.failed = self.slow = 0
+
+
+class CircuitBreaker:
+    """Opens after ``failure_threshold`` failures in a row of which none is older than ``timeout``
+    seconds, or when the share of failed or slow calls among the last ``window`` passes its limit
+    (once there are ``minimum_calls``). After ``recovery_timeout`` seconds one call may try; its
+    success closes, its failure opens again.
+
+    ``clock`` answers seconds and never goes back; it defaults to the running loop's. Errors for
+    which ``is_failure`` answers false are the caller's fault and count for nothing. Used from one
+    event loop.
+    """
+
+    __slots__ = (
+        "_changed_at",
+        "_failure_limit",
+        "_failures",
+        "_generation",
+        "_lease",
+        "_probe",
+        "_retry_at",
+        "_slow_limit",
+        "_state",
+        "_window",
+        "clock",
+        "counters",
+        "failure_threshold",
+        "forced",
+        "forced_by",
+        "forced_reason",
+        "is_failure",
+        "last_error",
+        "listeners",
+        "minimum_calls",
+        "name",
+        "recovery_timeout",
+        "slow_after",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        failure_threshold: int = 5,
+        timeout: float = 60.0,
+        recovery_timeout: float = 30.0,
+        *,
+        name: str = "",
+        failure_rate: float | None = 0.5,
+        slow_rate: float | None = None,
+        slow_after: float = 60.0,
+        window: int = 100,
+        minimum_calls: int = 20,
+        probe_lease: float | None = None,
+        is_failure: Callable[[BaseException], bool] = _counts,
+        clock: Callable[[], float] = _loop_time,
+    ) -> None:
+        if failure_threshold < 1 or window < 1 or minimum_calls < 1:
+            raise ValueError("failure_threshold, window and minimum_calls must be 1 or more")
+        if not (0 < timeout < math.inf and 0 < recovery_timeout < math.inf and slow_after > 0):
+            raise ValueError("timeout, recovery_timeout and slow_after must be positive seconds")
+        for rate in (failure_rate, slow_rate):
+            if rate is not None and not 0 < rate <= 1:
+                raise ValueError(f"a rate is a share over 0 and up to 1, not {rate}")
+        self.name = name
+        self.failure_threshold = failure_threshold
+        self.timeout = timeout
+        self.recovery_timeout = recovery_timeout
+        self.slow_after = slow_after
+        self.minimum_calls = minimum_calls
+        self.is_failure = is_failure
+        self.clock = clock
+        self.listeners: list[Callable[[CircuitBreaker, BreakerChange], None]] = []
+        self.counters = BreakerCounters()
+        self.last_error: str | None = None
+        self.forced: ForcedBy | None = None
+        self.forced_by: str | None = None
+        self.forced_reason = ""
+        self._failure_limit = failure_rate
+        self._slow_limit = slow_rate
+        self._lease = probe_lease or max(recovery_timeout, slow_after)
+        self._state = BreakerState.CLOSED
+        self._generation = 0
+        self._failures: deque[float] = deque(maxlen=failure_threshold)
+        self._window = _Window(window)
+        self._retry_at = 0.0
+        self._probe: float | None = None
+        self._changed_at = 0.0
+
+    # --- what is known ----------------------------------------------------------------------
+
+    @property
+    def state(self) -> BreakerState:
+        """The state now. An OPEN whose wait is over still says OPEN until a call tries."""
+        return self._state
+
+    @property
+    def failure_count(self) -> int:
+        """Failures in a row."""
+        return len(self._failures)
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until a call may pass; 0 if one may now."""
+        if self.forced is ForcedBy.OPEN:
+            return math.inf
+        if self.forced is ForcedBy.CLOSED or self._state is BreakerState.CLOSED:
+            return 0.0
+        now = self.clock()
+        if self._state is BreakerState.OPEN:
+            return max(0.0, self._retry_at - now)
+        return max(0.0, self._probe + self._lease - now) if self._probe is not None else 0.0
+
+    def would_pass(self) -> bool:
+        """Whether a call would be let through now. Reserves nothing."""
+        return self.retry_after == 0.0
+
+    # --- calls ------------------------------------------------------------------------------
+
+    def acquire(self) -> Permit:
+        """The right to make one call now. Raises ``CircuitOpenError``, a fresh one each time.
+
+        Nothing is awaited, so no two callers can be given the one place of HALF_OPEN.
+        """
+        now = self.clock()
+        if self._state is BreakerState.CLOSED and self.forced is not ForcedBy.OPEN:
+            return Permit(self, self._generation, now)
+        if self.forced is not None:
+            if self.forced is ForcedBy.OPEN:
+                self._reject(math.inf)
+            return Permit(self, self._generation, now)
+        if self._state is BreakerState.OPEN:
+            if now < self._retry_at:
+                self._reject(self._retry_at - now)
+            self._go(BreakerState.HALF_OPEN, now, "the recovery time has passed")
+        elif self._probe is not None:
+            if now < self._probe + self._lease:
+                self._reject(self._probe + self._lease - now)
+            self._open(now, "the probe did not return")
+            self._reject(self.recovery_timeout)
+        self._probe = now
+        return Permit(self, self._generation, now)
+
+    def _reject(self, retry_after: float) -> None:
+        self.counters.rejected += 1
+        raise CircuitOpenError(self.name, retry_after)
+
+    async def call(self, func: Callable[..., Awaitable[T] | T], *args: Any, **kwargs: Any) -> T:
+        """The result of ``func``, a coroutine function or a plain one, if the breaker lets it through.
+
+        Raises what ``func`` raises, or ``CircuitOpenError``.
+        """
+        permit = self.acquire()
+        try:
+            result = func(*args, **kwargs)
+            value: Any = await result if inspect.isawaitable(result) else result
+        except Exception as error:
+            permit.failure(error)
+            raise
+        except BaseException:
+            permit.release()
+            raise
+        permit.success()
+        return value  # type: ignore[no-any-return]
+
+    # --- outcomes ---------------------------------------------------------------------------
+
+    def _success(self, generation: int, started: float) -> None:
+        if generation != self._generation:
+            self.counters.late += 1
+            return
+        self.counters.successes += 1
+        now = self.clock()
+        slow = now - started >= self.slow_after
+        if slow:
+            self.counters.slow += 1
+        if self._state is BreakerState.HALF_OPEN:
+            self._go(BreakerState.CLOSED, now, "a probe passed")
+            return
+        if self._failures:
+            self._failures.clear()
+        self._window.add(2 if slow else 0)
+        if slow:
+            self._check_rates(now)
+
+    def _failure(self, generation: int, error: BaseException) -> None:
+        if not self.is_failure(error):
+            self.counters.ignored += 1
+            self._give_back(generation)
+            return
+        if generation != self._generation:
+            self.counters.late += 1
+            return
+        now = self.clock()
+        self.counters.failures += 1
+        self.last_error = f"{type(error).__name__}: {error}"
+        if self._state is BreakerState.HALF_OPEN:
+            self._open(now, f"the probe failed: {self.last_error}")
+            return
+        self._failures.append(now)
+        self._window.add(1)
+        if len(self._failures) == self.failure_threshold and now - self._failures[0] <= self.timeout:
+            self._open(now, f"{self.failure_threshold} failures in a row ({self.last_error})")
+        else:
+            self._check_rates(now)
+
+    def _cancelled(self, generation: int) -> None:
+        self.counters.cancelled += 1
+        self._give_back(generation)
+
+    def _give_back(self, generation: int) -> None:
+        """A probe that told nothing makes way for the next."""
+        if generation == self._generation and self._state is BreakerState.HALF_OPEN:
+            self._probe = None
+
+    def _check_rates(self, now: float) -> None:
+        window = self._window
+        if window.filled < self.minimum_calls or self.forced is not None:
+            return
+        if self._failure_limit is not None and window.failed >= self._failure_limit * window.filled:
+            self._open(now, f"{window.failed} of the last {window.filled} calls failed")
+        elif self._slow_limit is not None and window.slow >= self._slow_limit * window.filled:
+            self._open(now, f"{window.slow} of the last {window.filled} calls were slow")
+
+    # --- changes ----------------------------------------------------------------------------
+
+    def _open(self, now: float, reason: str, by: str | None = None) -> None:
+        if self.forced is ForcedBy.CLOSED:
+            return
+        self._retry_at = now + self.recovery_timeout
+        self.counters.opened += 1
+        self._go(BreakerState.OPEN, now, reason, by)
+
+    def _go(self, to: BreakerState, now: float, reason: str, by: str | None = None) -> None:
+        change = BreakerChange(self._state, to, now, reason, by)
+        self._state = to
+        self._generation += 1
+        self._probe = None
+        self._changed_at = now
+        if to is not BreakerState.HALF_OPEN:
+            self._window.clear()
+        if to is BreakerState.CLOSED:
+            self._failures.clear()
+        for listener in self.listeners:
+            listener(self, change)
+
+    def force_open(self, by: str, reason: str) -> None:
+        """Let nothing through until a person says otherwise."""
+        self._force(ForcedBy.OPEN, by, reason)
+        self._go(BreakerState.OPEN, self.clock(), reason or "held open", by)
+
+    def force_close(self, by: str, reason: str) -> None:
+        """Let everything through until a person says otherwise; outcomes are counted only."""
+        self._force(ForcedBy.CLOSED, by, reason)
+        self._go(BreakerState.CLOSED, self.clock(), reason or "held closed", by)
+
+    def reset(self, by: str, reason: str = "") -> None:
+        """Close, forget the failures, and work by itself again."""
+        self.forced, self.forced_by, self.forced_reason = None, None, ""
+        self._go(BreakerState.CLOSED, self.clock(), reason or "reset", by)
+
+    def half_open(self, by: str, reason: str = "") -> None:
+        """Let the next call try now, whatever is left of the wait."""
+        if self._state is BreakerState.OPEN and self.forced is None:
+            self._go(BreakerState.HALF_OPEN, self.clock(), reason or "recovery begins", by)
+
+    def _force(self, forced: ForcedBy, by: str, reason: str) -> None:
+        self.forced, self.forced_by, self.forced_reason = forced, by, reason
+
+    # --- restarts ---------------------------------------------------------------------------
+
+    def save(self, wall: float) -> SavedBreaker:
+        """What a restart needs to know, at ``wall`` epoch seconds."""
+        remaining = self._retry_at - self.clock() if self._state is BreakerState.OPEN else 0.0
+        forced = self.forced.value if self.forced is not None else None
+        state = BreakerState.OPEN if self._state is BreakerState.HALF_OPEN else self._state
+        return SavedBreaker(
+            state.value, max(0.0, remaining), wall, forced, self.forced_by, self.forced_reason
+        )
+
+    def restore(self, saved: SavedBreaker, wall: float) -> None:
+        """Take up a saved state. The wait that is left is clamped to what it can be at most, so no
+        clock can keep the breaker open."""
+        self.forced = ForcedBy(saved.forced) if saved.forced else None
+        self.forced_by, self.forced_reason = saved.by, saved.reason
+        if saved.state == BreakerState.OPEN.value:
+            left = saved.remaining - max(0.0, wall - saved.saved_at)
+            self._state = BreakerState.OPEN
+            self._generation += 1
+            self._retry_at = self.clock() + min(max(0.0, left), self.recovery_timeout)

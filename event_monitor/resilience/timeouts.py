@@ -1,0 +1,212 @@
+"""Timeouts by tier, deadlines that are inherited, and calls that ignore their cancellation.
+
+A deadline belongs to the running task's context. A call within another gets at most what is left
+of it, less a margin and the grace, so that the inner one always ends first and its handler runs
+before the outer one fires. At the limit the call is cancelled; ``hard_kill`` runs it as a task of
+its own and, when it has not ended after a tenth more, leaves it behind and lists it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType, TracebackType
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+TIERS: Mapping[str, float] = MappingProxyType(
+    {"critical_path": 5.0, "normal_operations": 30.0, "batch_processing": 300.0, "research_tasks": 1_800.0}
+)
+GRACE = 0.1
+MARGIN = 0.05
+MAX_ABANDONED = 100
+
+current_deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar(
+    "current_deadline", default=None
+)
+"""When the running call must be over, in the loop's time; ``None`` without a limit."""
+
+
+class DeadlineExceeded(TimeoutError):
+    """Our own limit was reached. A ``TimeoutError`` of the callee's is never turned into this."""
+
+
+class TooManyAbandoned(Exception):
+    """So many calls were left behind that no further one is begun."""
+
+
+def remaining(now: float) -> float:
+    """Seconds that the running call has left at ``now``; infinite without a limit."""
+    deadline = current_deadline.get()
+    return math.inf if deadline is None else deadline - now
+
+
+def child_limit(seconds: float, now: float) -> float:
+    """What a call may take at most that would like ``seconds``: always less than its parent has."""
+    left = remaining(now)
+    return seconds if left == math.inf else min(seconds, (left - MARGIN) / (1 + GRACE))
+
+
+class DeadlineScope:
+    """``async with DeadlineScope(seconds)``: cancels its body at the deadline and raises
+    ``DeadlineExceeded``. Cheaper than ``asyncio.timeout``; ``deadline`` is in the loop's time."""
+
+    __slots__ = ("_cancelled", "_loop", "_task", "_timer", "_token", "deadline", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.deadline = 0.0
+        self._cancelled = False
+
+    async def __aenter__(self) -> Self:
+        self.enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.leave(error):
+            raise DeadlineExceeded(f"no answer within {self.seconds:.3g} s") from error
+
+    def enter(self) -> None:
+        """Begin: the deadline is inherited from the context and handed on through it."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a deadline needs a running task")
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self.seconds = child_limit(self.seconds, now)
+        self.deadline = now + max(0.0, self.seconds)
+        self._task = task
+        self._token = current_deadline.set(self.deadline)
+        self._timer = loop.call_at(self.deadline, self._expire)
+
+    def leave(self, error: BaseException | None) -> bool:
+        """End; answers whether the body was ended by this deadline."""
+        self._timer.cancel()
+        current_deadline.reset(self._token)
+        if not self._cancelled:
+            return False
+        return self._task.uncancel() <= 0 and isinstance(error, asyncio.CancelledError)
+
+    def _expire(self) -> None:
+        self._cancelled = True
+        self._task.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A call that swallowed its cancellation and runs on."""
+
+    name: str
+    since: float
+    task: asyncio.Task[Any]
+
+
+@dataclass(slots=True)
+class TimeoutCounters:
+    """How calls ended."""
+
+    completed: int = 0
+    expired: int = 0
+    abandoned: int = 0
+    refused: int = 0
+
+
+@dataclass(slots=True)
+class TimeoutManager:
+    """Runs calls under a tier's limit. ``tiers`` are seconds by name."""
+
+    tiers: Mapping[str, float] = TIERS
+    counters: TimeoutCounters = field(default_factory=TimeoutCounters)
+    abandoned: dict[asyncio.Task[Any], Abandoned] = field(default_factory=dict)
+
+    def seconds(self, tier: str | float) -> float:
+        """A tier's limit. Raises ``ValueError`` for an unknown one."""
+        if isinstance(tier, str):
+            if tier not in self.tiers:
+                raise ValueError(f"no timeout tier is named {tier!r}: choose {', '.join(self.tiers)}")
+            return self.tiers[tier]
+        if not tier > 0:
+            raise ValueError(f"a timeout must be a positive number of seconds, not {tier}")
+        return tier
+
+    async def run(
+        self,
+        func: Callable[[], Awaitable[T] | T],
+        tier: str | float = "normal_operations",
+        *,
+        hard_kill: bool = False,
+        name: str = "",
+    ) -> T:
+        """The result of ``func`` within its tier and its caller's deadline.
+
+        Raises ``DeadlineExceeded``, ``TooManyAbandoned`` (``hard_kill`` only), or what ``func`` raises.
+        """
+        seconds = self.seconds(tier)
+        if hard_kill:
+            return await self._run_apart(func, seconds, name or getattr(func, "__name__", "call"))
+        scope = DeadlineScope(seconds)
+        scope.enter()
+        try:
+            result = func()
+            value: Any = await result if inspect.isawaitable(result) else result
+        except BaseException as error:
+            if scope.leave(error):
+                self.counters.expired += 1
+                raise DeadlineExceeded(f"no answer within {scope.seconds:.3g} s") from error
+            raise
+        if scope.leave(None):
+            self.counters.expired += 1
+        self.counters.completed += 1
+        return value  # type: ignore[no-any-return]
+
+    async def _run_apart(self, func: Callable[[], Awaitable[T] | T], seconds: float, name: str) -> T:
+        if len(self.abandoned) >= MAX_ABANDONED:
+            self.counters.refused += 1
+            raise TooManyAbandoned(
+                f"{len(self.abandoned)} calls ignore their cancellation; {name} is not begun"
+            )
+        loop = asyncio.get_running_loop()
+        limit = max(0.0, child_limit(seconds, loop.time()))
+        token = current_deadline.set(loop.time() + limit)
+        try:
+            task: asyncio.Task[T] = asyncio.create_task(_awaited(func), name=name)
+        finally:
+            current_deadline.reset(token)
+        try:
+            done, _ = await asyncio.wait([task], timeout=limit)
+            if not done:
+                task.cancel()
+                done, _ = await asyncio.wait([task], timeout=GRACE * limit)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not done:
+            self._abandon(task, name, loop.time())
+        elif not task.cancelled():
+            self.counters.completed += 1
+            return task.result()
+        self.counters.expired += 1
+        raise DeadlineExceeded(f"{name}: no answer within {limit:.3g} s")
+
+    def _abandon(self, task: asyncio.Task[Any], name: str, now: float) -> None:
+        self.counters.abandoned += 1
+        self.abandoned[task] = Abandoned(name, now, task)
+        task.add_done_callback(self._returned)
+
+    def _returned(self, task: asyncio.Task[Any]) -> None:
+        self.abandoned.pop(task, None)
+        if not task.cancelled():
+            task.exception()
+
+
+async def _awaited(func: Callable[[], Awaitable[T] | T]) -> T:
+    result = func()
+    value: Any = await result if inspect.isawaitable(result) else result
+    return value  # type: ignore[no-any-return]
