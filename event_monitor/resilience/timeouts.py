@@ -122,7 +122,7 @@ class TimeoutCounters:
 class TimeoutManager:
     """Runs calls under a tier's limit. ``tiers`` are seconds by name."""
 
-    tiers: Mapping[str, float] = TIERS
+    tiers: Mapping[str, float] = field(default_factory=lambda: TIERS)
     counters: TimeoutCounters = field(default_factory=TimeoutCounters)
     abandoned: dict[asyncio.Task[Any], Abandoned] = field(default_factory=dict)
 

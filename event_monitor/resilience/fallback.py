@@ -1,0 +1,230 @@
+"""Fallback chains: when the primary cannot answer, the next in line does, and says so.
+
+A stale answer is always marked as one, with its age. Degraded mode begins with the first answer
+that did not come from the primary and ends when the primary has answered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from cachetools import TTLCache
+
+T = TypeVar("T")
+
+CACHE_SECONDS = 3_600.0
+CACHE_SIZE = 1_024
+
+
+class FallbacksExhausted(Exception):
+    """The primary and every fallback failed. ``errors`` pairs each step's name with its error."""
+
+    def __init__(self, name: str, errors: Sequence[tuple[str, Exception]]) -> None:
+        told = "; ".join(f"{step}: {type(error).__name__}: {error}" for step, error in errors)
+        super().__init__(f"{name or 'the service'} and all of its fallbacks failed: {told}")
+        self.errors = tuple(errors)
+
+
+class NotInCache(Exception):
+    """Nothing, or nothing fresh enough, is remembered for this call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """A result and where it came from. ``age`` is in seconds, 0 for what was found out just now."""
+
+    value: T
+    source: str
+    degraded: bool = False
+    stale: bool = False
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One link of a chain: called with the arguments of the original call."""
+
+    name: str
+    func: Callable[..., Any]
+
+
+@dataclass(slots=True)
+class FallbackCounters:
+    """Who answered."""
+
+    primary: int = 0
+    fallback: int = 0
+    exhausted: int = 0
+    refreshed: int = 0
+
+
+class AnswerCache:
+    """Least recently used answers of the last hour. ``remember`` stamps them, ``recall`` tells their
+    age; a value older than ``seconds`` is never recalled."""
+
+    def __init__(
+        self, clock: Callable[[], float], *, seconds: float = CACHE_SECONDS, size: int = CACHE_SIZE
+    ) -> None:
+        self._clock = clock
+        self._entries: TTLCache[Hashable, tuple[float, Any]] = TTLCache(size, seconds, timer=clock)
+        self._refreshing: dict[Hashable, asyncio.Future[Any]] = {}
+        self._seconds = seconds
+
+    def remember(self, key: Hashable, value: Any) -> None:
+        """Keep an answer. A fresh equal one is not written again: that costs more than the look."""
+        found = self._entries.get(key)
+        if found is not None and found[1] == value and self._clock() - found[0] < self._seconds / 2:
+            return
+        self._entries[key] = (self._clock(), value)
+
+    def recall(self, key: Hashable) -> tuple[Any, float]:
+        """An answer and its age in seconds. Raises ``NotInCache``."""
+        found = self._entries.get(key)
+        if found is None:
+            raise NotInCache("nothing is remembered for this call")
+        return found[1], self._clock() - found[0]
+
+    async def single_flight(self, key: Hashable, find: Callable[[], Awaitable[T]]) -> T:
+        """The result of ``find``, called once however many ask for ``key`` at the same time.
+
+        If the one who calls is cancelled, another of those who wait calls again.
+        """
+        while (running := self._refreshing.get(key)) is not None:
+            await asyncio.wait([running])
+            if not running.cancelled():
+                return running.result()  # type: ignore[no-any-return]
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._refreshing[key] = future
+        try:
+            value = await find()
+        except Exception as error:
+            future.set_exception(error)
+            future.exception()
+            raise
+        except BaseException:
+            future.cancel()
+            raise
+        else:
+            future.set_result(value)
+            return value
+        finally:
+            del self._refreshing[key]
+
+
+def call_key(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:
+    """What makes two calls the same. Arguments that cannot be hashed are told apart by their text."""
+    key = (args, tuple(sorted(kwargs.items())))
+    try:
+        hash(key)
+    except TypeError:
+        return repr(key)
+    return key
+
+
+@dataclass(slots=True)
+class FallbackChain:
+    """Tries ``steps`` in order after the primary has failed.
+
+    With a ``cache`` each answer of the primary is remembered under its arguments; ``cached`` makes
+    a step of it. ``on_degraded`` hears when degraded mode begins and ends, with the step in use.
+    """
+
+    name: str = ""
+    steps: Sequence[Step] = ()
+    cache: AnswerCache | None = None
+    on_degraded: Callable[[bool, str], None] = lambda degraded, step: None
+    counters: FallbackCounters = field(default_factory=FallbackCounters)
+    active: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [step.name for step in self.steps]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{self.name}: a fallback stands twice in {names}")
+        if self.name and self.name in names:
+            raise ValueError(f"{self.name} is its own fallback")
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the last answer came from a fallback."""
+        return self.active is not None
+
+    async def call(self, primary: Callable[..., Any], *args: Any, **kwargs: Any) -> Answer[Any]:
+        """The primary's answer, or the first that a fallback gives.
+
+        Raises ``FallbacksExhausted`` if none answers, or the primary's own error if there is none.
+        A cancellation is passed on at once.
+        """
+        try:
+            value = await _awaited(primary(*args, **kwargs))
+        except Exception as error:
+            if not self.steps:
+                raise
+            return await self._fall_back(error, args, kwargs)
+        self.counters.primary += 1
+        if self.cache is not None:
+            self.cache.remember(call_key(args, kwargs), value)
+        self._mark(None)
+        return Answer(value, self.name or "primary")
+
+    async def _fall_back(
+        self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Answer[Any]:
+        errors = [(self.name or "primary", error)]
+        for step in self.steps:
+            try:
+                found = await _awaited(step.func(*args, **kwargs))
+            except Exception as failed:  # noqa: BLE001 - the next step is there for whatever this one raises
+                errors.append((step.name, failed))
+                continue
+            self.counters.fallback += 1
+            self._mark(step.name)
+            if isinstance(found, Answer):
+                return Answer(found.value, step.name, True, found.stale, found.age)
+            return Answer(found, step.name, True)
+        self.counters.exhausted += 1
+        raise FallbacksExhausted(self.name, errors) from error
+
+    def cached(self, name: str = "cached_data") -> Step:
+        """A step that answers from the cache, marked stale, with its age."""
+
+        def recall(*args: Any, **kwargs: Any) -> Answer[Any]:
+            if self.cache is None:
+                raise NotInCache("there is no cache")
+            value, age = self.cache.recall(call_key(args, kwargs))
+            return Answer(value, name, True, True, age)
+
+        return Step(name, recall)
+
+    def _mark(self, step: str | None) -> None:
+        before, self.active = self.active, step
+        if before != step:
+            self.on_degraded(step is not None, step or before or "")
+
+
+async def _awaited(result: Any) -> Any:
+    return await result if inspect.isawaitable(result) else result
+
+
+def refuse_cycles(chains: Mapping[str, Sequence[str]]) -> None:
+    """Raise ``ValueError`` naming the way round if services fall back on each other in a circle."""
+    done: set[str] = set()
+    for start in chains:
+        path: list[str] = []
+        stack: list[tuple[str, int]] = [(start, 0)]
+        while stack:
+            name, depth = stack.pop()
+            del path[depth:]
+            if name in path:
+                raise ValueError(
+                    f"fallbacks go round in a circle: {' → '.join([*path[path.index(name) :], name])}"
+                )
+            if name in done or name not in chains:
+                continue
+            path.append(name)
+            stack += [(following, depth + 1) for following in chains[name]]
+        done.update(path)
+        done.add(start)
