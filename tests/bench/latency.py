@@ -47,11 +47,14 @@ def run(options: Options) -> Report:
                     failed[condition, rate] = str(error)[:200]
                 else:
                     found.setdefault((condition, rate), []).append(one)
-    rows = [
-        {"condition": condition, "rate": rate, **medians(results)}
-        for (condition, rate), results in found.items()
-    ]
-    rows += [{"condition": name, "rate": rate, "note": why} for (name, rate), why in failed.items()]
+    rows = []
+    for case in ((condition, rate) for condition in conditions for rate in RATES):
+        row: dict[str, Any] = {"condition": case[0], "rate": case[1]}
+        if case in found:
+            row |= medians(found[case])
+        if case in failed:
+            row["note"] = f"{rounds - len(found.get(case, []))} of {rounds} rounds failed: {failed[case]}"
+        rows.append(row)
     if missing:
         rows += [
             {"condition": name, "note": "event_monitor.dashboard.app is missing"} for name in CONDITIONS[1:]

@@ -28,6 +28,9 @@ class Publisher:
         self._path = path
         self._free = [connect(path) for _ in range(CONNECTIONS)]
         self._busy: set[socket.socket] = set()
+        for connection in self._free:
+            # The bus ends a connection that has not asked anything within five seconds.
+            exchange(connection, {"do": "ping"})
 
     def publish(self, events: list[dict[str, object]]) -> None:
         """Send one request on a free connection; wait for one if there is none."""
