@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from event_monitor import messages as m
+from event_monitor import replies as r
 from event_monitor.bus import history
 from event_monitor.bus.event_bus import EventBus, Receipt
 from event_monitor.bus.rules import compile_filter, compile_regex
@@ -33,9 +34,9 @@ class Overview(Protocol):
 
     def snapshot(self, feed_revision: int) -> Snapshot: ...
 
-    def stats(self) -> m.Stats: ...
+    def stats(self) -> r.Stats: ...
 
-    def pong(self) -> m.Pong: ...
+    def pong(self) -> r.Pong: ...
 
 
 class Answers:
@@ -107,7 +108,7 @@ class Answers:
             traceparent=message.traceparent,
         )
 
-    async def _publish(self, message: m.Publish) -> m.Published:
+    async def _publish(self, message: m.Publish) -> r.Published:
         return _published(await self.publish(message))
 
     async def publish_all(self, publishes: Sequence[m.Publish | EventMonitorError]) -> list[Outcome]:
@@ -149,76 +150,76 @@ class Answers:
                 outcomes.append(error)
         return outcomes
 
-    async def _publish_text(self, message: m.PublishText) -> m.Published:
+    async def _publish_text(self, message: m.PublishText) -> r.Published:
         return await self._publish(publish_from_text(message))
 
-    async def _publish_lines(self, message: m.PublishLines) -> m.PublishedLines:
+    async def _publish_lines(self, message: m.PublishLines) -> r.PublishedLines:
         outcomes = await self.publish_all([_from_line(line, message.source) for line in message.lines])
         receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
         duplicates = sum(receipt.status == "duplicate" for receipt in receipts)
-        return m.PublishedLines(
+        return r.PublishedLines(
             accepted=len(receipts) - duplicates,
             duplicates=duplicates,
             first_id=min((receipt.id for receipt in receipts), default=None),
             last_id=max((receipt.id for receipt in receipts), default=None),
             errors=[
-                m.LineError(number, outcome.code, str(outcome))
+                r.LineError(number, outcome.code, str(outcome))
                 for number, outcome in enumerate(outcomes)
                 if isinstance(outcome, EventMonitorError)
             ],
         )
 
-    async def _publish_hook(self, message: m.PublishHook) -> m.Published:
+    async def _publish_hook(self, message: m.PublishHook) -> r.Published:
         limit = self._bus.settings.bus.max_payload_bytes
         return await self._publish(translate(message.text, limit, key=message.key))
 
-    async def _subscribe(self, message: m.Subscribe) -> m.Subscription | EventStream:
+    async def _subscribe(self, message: m.Subscribe) -> r.Subscription | EventStream:
         if message.handler != "-":
-            return m.Subscription(subscription=await self._subscriptions.add(message))
+            return r.Subscription(subscription=await self._subscriptions.add(message))
         return self._bus.stream(message.pattern, compile_filter(message.filter) if message.filter else None)
 
-    async def _unsubscribe(self, message: m.Unsubscribe) -> m.Done:
+    async def _unsubscribe(self, message: m.Unsubscribe) -> r.Done:
         await self._subscriptions.remove(message.name)
-        return m.Done(count=1, message=f"subscription {message.name} removed")
+        return r.Done(count=1, message=f"subscription {message.name} removed")
 
-    async def _retry_dead_letters(self, message: m.RetryDeadLetters) -> m.Done:
+    async def _retry_dead_letters(self, message: m.RetryDeadLetters) -> r.Done:
         count = await self._bus.dead_letter_queue.retry(**_chosen(message))
-        return m.Done(count=count, message=f"{count} dead letters queued again")
+        return r.Done(count=count, message=f"{count} dead letters queued again")
 
-    async def _drop_dead_letters(self, message: m.DropDeadLetters) -> m.Done:
+    async def _drop_dead_letters(self, message: m.DropDeadLetters) -> r.Done:
         count = await self._bus.dead_letter_queue.drop(**_chosen(message))
-        return m.Done(count=count, message=f"{count} dead letters dropped")
+        return r.Done(count=count, message=f"{count} dead letters dropped")
 
-    async def _acknowledge(self, message: m.AcknowledgeAlerts) -> m.Done:
+    async def _acknowledge(self, message: m.AcknowledgeAlerts) -> r.Done:
         count = self._alerts.acknowledge(message.alert_id)
         if message.alert_id is not None and not count:
             raise NotFound(f"no open alert has the number {message.alert_id}", "list them: event-cli alerts")
-        return m.Done(count=count, message=f"{count} alerts acknowledged")
+        return r.Done(count=count, message=f"{count} alerts acknowledged")
 
-    async def _reload(self, message: m.ReloadRules) -> m.Done:
-        return m.Done(count=1, message=await self._reload_rules())
+    async def _reload(self, message: m.ReloadRules) -> r.Done:
+        return r.Done(count=1, message=await self._reload_rules())
 
     # --- queries ----------------------------------------------------------------------------
 
-    async def _ping(self, message: m.Ping) -> m.Pong:
+    async def _ping(self, message: m.Ping) -> r.Pong:
         return self._overview.pong()
 
     async def _snapshot(self, message: m.GetSnapshot) -> Snapshot:
         return self._overview.snapshot(message.feed_revision)
 
-    async def _stats(self, message: m.GetStats) -> m.Stats:
+    async def _stats(self, message: m.GetStats) -> r.Stats:
         return self._overview.stats()
 
-    async def _state(self, message: m.GetState) -> m.StateReport:
+    async def _state(self, message: m.GetState) -> r.StateReport:
         machine = self._machine
-        return m.StateReport(
+        return r.StateReport(
             state=machine.state,
             since=machine.since,
             reason=machine.reason,
             history=list(machine.history) if message.history else [],
         )
 
-    async def _events(self, message: m.QueryEvents) -> m.EventPage:
+    async def _events(self, message: m.QueryEvents) -> r.EventPage:
         now = self._bus.clock.wall()
         wanted = history.EventFilter(
             pattern=TopicPattern(message.type) if message.type else None,
@@ -238,9 +239,9 @@ class Answers:
                 limit=_limit(message.limit),
             )
         )
-        return m.EventPage(events=events, cursor=cursor)
+        return r.EventPage(events=events, cursor=cursor)
 
-    async def _event(self, message: m.GetEvent) -> m.EventDetail:
+    async def _event(self, message: m.GetEvent) -> r.EventDetail:
         await self._bus.store.catch_up()
         found = await self._bus.store.read(
             lambda connection: history.read_event(connection, message.event_id)
@@ -254,7 +255,7 @@ class Answers:
                 history.read_effects(connection, event.id),
             )
         )
-        return m.EventDetail(
+        return r.EventDetail(
             event=event,
             targets=list(targets),
             deliveries=_all_deliveries(event, targets, deliveries),
@@ -262,7 +263,7 @@ class Answers:
             effects=effects,
         )
 
-    async def _dead_letters(self, message: m.QueryDeadLetters) -> m.DeadLetterPage:
+    async def _dead_letters(self, message: m.QueryDeadLetters) -> r.DeadLetterPage:
         letters, more = await self._bus.dead_letter_queue.page(
             pattern=TopicPattern(message.event_type) if message.event_type else None,
             target=message.target,
@@ -270,19 +271,19 @@ class Answers:
             after=message.after,
             limit=_limit(message.limit),
         )
-        return m.DeadLetterPage(dead_letters=letters, more=more)
+        return r.DeadLetterPage(dead_letters=letters, more=more)
 
-    async def _route(self, message: m.ResolveRoute) -> m.Route:
+    async def _route(self, message: m.ResolveRoute) -> r.Route:
         check_event_type(message.event_type)
         return self._bus.resolve(message.event_type, message.payload)
 
-    async def _list_subscriptions(self, message: m.QuerySubscriptions) -> m.Subscriptions:
-        return m.Subscriptions(subscriptions=self._subscriptions.all())
+    async def _list_subscriptions(self, message: m.QuerySubscriptions) -> r.Subscriptions:
+        return r.Subscriptions(subscriptions=self._subscriptions.all())
 
-    async def _list_alerts(self, message: m.QueryAlerts) -> m.Alerts:
-        return m.Alerts(alerts=list(self._alerts.newest(_limit(message.limit))))
+    async def _list_alerts(self, message: m.QueryAlerts) -> r.Alerts:
+        return r.Alerts(alerts=list(self._alerts.newest(_limit(message.limit))))
 
-    async def _report(self, message: m.GetAnalytics) -> m.Analytics:
+    async def _report(self, message: m.GetAnalytics) -> r.Analytics:
         since = parse_time(message.since, self._bus.clock.wall()) if message.since else None
         return await self._analytics.report(since)
 
@@ -294,8 +295,8 @@ def _from_line(line: str, source: str | None) -> m.Publish | EventMonitorError:
         return error
 
 
-def _published(receipt: Receipt) -> m.Published:
-    return m.Published(
+def _published(receipt: Receipt) -> r.Published:
+    return r.Published(
         id=receipt.id,
         event_type=receipt.event_type,
         priority=receipt.priority,

@@ -90,6 +90,86 @@ class NotificationSettings(Section, frozen=True):
     via: Literal["auto", "tmux", "desktop", "toast"] = "auto"
 
 
+class BreakerSettings(Section, frozen=True):
+    """Times are seconds, rates are shares of the last ``window`` calls; ``null`` turns a rate off."""
+
+    failure_threshold: Annotated[int, Meta(ge=1, le=10_000)] = 5
+    timeout: Seconds = 60.0
+    recovery_timeout: Seconds = 30.0
+    failure_rate: Annotated[float, Meta(gt=0, le=1)] | None = 0.5
+    slow_rate: Annotated[float, Meta(gt=0, le=1)] | None = None
+    slow_after: Seconds = 60.0
+    window: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    minimum_calls: Annotated[int, Meta(ge=1, le=100_000)] = 20
+
+
+class BulkheadSettings(Section, frozen=True):
+    """Calls at a time, calls that may wait, and how many seconds each may."""
+
+    max_concurrent: Annotated[int, Meta(ge=1, le=10_000)] = 10
+    queue_size: Annotated[int, Meta(ge=0, le=1_000_000)] = 50
+    timeout: Seconds = 30.0
+
+
+class ProbeSettings(Section, frozen=True):
+    """Seconds between two checks and the longest that one may take; how many in a row decide."""
+
+    interval: Seconds = 10.0
+    limit: Seconds = 10.0
+    failures: Annotated[int, Meta(ge=1, le=1_000)] = 2
+    successes: Annotated[int, Meta(ge=1, le=1_000)] = 1
+
+
+class ServiceProbes(Section, frozen=True):
+    startup: ProbeSettings = ProbeSettings(interval=5.0, limit=30.0, failures=1)
+    readiness: ProbeSettings = ProbeSettings()
+    liveness: ProbeSettings = ProbeSettings(interval=30.0)
+
+
+class RestartSettings(Section, frozen=True):
+    """A supervised process that ends is started again after ``min_delay`` seconds, doubled each time
+    up to ``max_delay``, and from the start again once it has run for ``steady_after``."""
+
+    enabled: bool = True
+    min_delay: Seconds = 1.0
+    max_delay: Seconds = 60.0
+    steady_after: Seconds = 60.0
+
+
+class ServiceSettings(Section, frozen=True):
+    """One protected service. Which of ``url``, ``host`` and ``port``, ``command``, ``pid_file`` and
+    ``match`` it needs depends on its kind; ``command`` is a list, no shell is involved."""
+
+    name: str
+    kind: Literal["http", "tcp", "command", "mcp", "process"]
+    url: str | None = None
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    headers: dict[str, str] = {}
+    pid_file: str | None = None
+    match: str | None = None
+    critical: bool = False
+    timeout: Seconds | str = "normal_operations"
+    breaker: BreakerSettings = BreakerSettings()
+    bulkhead: BulkheadSettings = BulkheadSettings()
+    retry: RetrySettings = RetrySettings(max_retries=2, max_delay=10.0)
+    fallback: tuple[str, ...] = ()
+    probes: ServiceProbes = ServiceProbes()
+    restart: RestartSettings = RestartSettings()
+
+
+class FallbackSettings(Section, frozen=True):
+    """What the fallback providers may use: directories that files are read from (and written to by
+    ``local_fs`` only), repositories, and documentation that ``local_docs`` searches."""
+
+    roots: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+    docs: tuple[str, ...] = ()
+
+
 class SocketSettings(Section, frozen=True):
     """Limits of the control socket. Sizes are bytes."""
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from event_monitor import __version__
 from event_monitor.clock import to_iso
-from event_monitor.messages import Pong, Stats
 from event_monitor.model import DeliveryState, QueueView, RateView, Snapshot, Totals
+from event_monitor.replies import Pong, Stats
 
 if TYPE_CHECKING:
     from event_monitor.runtime import Runtime

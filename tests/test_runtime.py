@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from event_monitor import messages as m
+from event_monitor import replies as r
 from event_monitor import runtime as runtime_module
 from event_monitor import spooling
 from event_monitor.bus.streams import EventStream
@@ -60,8 +61,8 @@ async def until(condition: Callable[[], Any]) -> Any:
     return found
 
 
-async def publish(runtime: Runtime, event_type: str = "a.b", **options: Any) -> m.Published:
-    published: m.Published = await runtime.handle(m.Publish(event_type=event_type, **options))
+async def publish(runtime: Runtime, event_type: str = "a.b", **options: Any) -> r.Published:
+    published: r.Published = await runtime.handle(m.Publish(event_type=event_type, **options))
     return published
 
 
@@ -160,11 +161,11 @@ async def test_maintenance_stays_and_holds_all_but_critical(paths: HomePaths) ->
         assert (await until_delivered(again, held.id)).event.status == "delivered"
 
 
-async def until_delivered(runtime: Runtime, event_id: int | None) -> m.EventDetail:
+async def until_delivered(runtime: Runtime, event_id: int | None) -> r.EventDetail:
     assert event_id is not None
     async with asyncio.timeout(20):
         while True:
-            detail: m.EventDetail = await runtime.handle(m.GetEvent(event_id=event_id))
+            detail: r.EventDetail = await runtime.handle(m.GetEvent(event_id=event_id))
             if detail.event.status != "pending":
                 return detail
             await asyncio.sleep(0.005)

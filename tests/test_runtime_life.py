@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from event_monitor import messages as m
+from event_monitor import replies as r
 from event_monitor.config import RetrySettings, Settings, TargetSettings
 from event_monitor.control.client import SocketClient
 from event_monitor.errors import AlreadyRunning, BusClosed, InvalidRequest, ReadOnly
@@ -45,12 +46,12 @@ async def running(paths: HomePaths, chosen: Settings | None = None) -> AsyncIter
         await runtime.stop()
 
 
-async def settled(runtime: Runtime, event_id: int | None) -> m.EventDetail:
+async def settled(runtime: Runtime, event_id: int | None) -> r.EventDetail:
     """The event once each of its deliveries has ended."""
     assert event_id is not None
     async with asyncio.timeout(30):
         while True:
-            detail: m.EventDetail = await runtime.handle(m.GetEvent(event_id=event_id))
+            detail: r.EventDetail = await runtime.handle(m.GetEvent(event_id=event_id))
             if detail.event.status != "pending":
                 return detail
             await asyncio.sleep(0.01)

@@ -6,8 +6,8 @@ from event_monitor.bus.dispatcher import Dispatcher
 from event_monitor.bus.history import read_dead_letters
 from event_monitor.bus.store import EventStore
 from event_monitor.clock import Clock, to_iso
-from event_monitor.messages import DeadLetter
 from event_monitor.model import DeliveryState
+from event_monitor.replies import DeadLetter
 from event_monitor.topics import TopicPattern
 
 PAGE = 500

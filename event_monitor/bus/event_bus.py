@@ -25,8 +25,8 @@ from event_monitor.bus.subscribers import Handler, Subscriber, current_event, ha
 from event_monitor.clock import Clock, LoopClock, Stamper
 from event_monitor.config import Settings, TargetSettings
 from event_monitor.errors import BusClosed, BusFull, InvalidEvent, InvalidRequest, StoreUnavailable
-from event_monitor.messages import Route
 from event_monitor.model import Event, Priority, Status
+from event_monitor.replies import Route
 from event_monitor.resilience.retry import RetryPolicy
 from event_monitor.topics import TopicPattern
 from event_monitor.validation import check_event_type, check_name, check_payload, check_ttl

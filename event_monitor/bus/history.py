@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from event_monitor.clock import to_iso
-from event_monitor.messages import DeadLetter
 from event_monitor.model import PRIORITIES, Delivery, DeliveryError, DeliveryState, Event, Status
+from event_monitor.replies import DeadLetter
 from event_monitor.topics import TopicPattern
 
 _COLUMNS = (

@@ -19,16 +19,9 @@ from event_monitor.grammar.commands import letters_message
 from event_monitor.grammar.json_lines import history_json
 from event_monitor.grammar.parser import HelpWanted, VersionWanted, find_command, parse, to_message
 from event_monitor.grammar.spec import Invocation
-from event_monitor.messages import (
-    DeadLetterPage,
-    Done,
-    DropDeadLetters,
-    QueryDeadLetters,
-    QueryEvents,
-    RetryDeadLetters,
-    Subscribe,
-)
+from event_monitor.messages import DropDeadLetters, QueryDeadLetters, QueryEvents, RetryDeadLetters, Subscribe
 from event_monitor.paths import HomePaths
+from event_monitor.replies import DeadLetterPage, Done
 
 _PAGE = 500
 _LIVE_SECONDS = 1.0
@@ -163,7 +156,7 @@ def _subscribe(session: _Session) -> int:
 
 def _events(session: _Session) -> int:
     from event_monitor.cli.streams import follow, history
-    from event_monitor.messages import EventPage
+    from event_monitor.replies import EventPage
 
     query = to_message(session.invocation)
     assert isinstance(query, QueryEvents)

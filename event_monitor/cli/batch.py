@@ -23,8 +23,9 @@ from event_monitor.cli.publish import causing_event
 from event_monitor.cli.spooled import check
 from event_monitor.errors import BusClosed, EventMonitorError, InvalidEvent, NoBus
 from event_monitor.grammar.decode import publish_from_line
-from event_monitor.messages import PublishedLines, PublishLines
+from event_monitor.messages import PublishLines
 from event_monitor.paths import HomePaths
+from event_monitor.replies import PublishedLines
 
 # A frame's bytes before its lines are quoted again, which can double them.
 FRAME_BYTES = 262_144

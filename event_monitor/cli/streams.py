@@ -10,9 +10,10 @@ import msgspec
 
 from event_monitor.cli.connection import Connection, Item
 from event_monitor.cli.output import Printer
-from event_monitor.messages import EventPage, GetStats, QueryEvents, Subscribe
+from event_monitor.messages import GetStats, QueryEvents, Subscribe
 from event_monitor.model import Event
 from event_monitor.paths import HomePaths
+from event_monitor.replies import EventPage
 
 PAGE = 500
 

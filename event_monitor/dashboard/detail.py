@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Sequence
 
-from event_monitor.messages import EventDetail
 from event_monitor.model import Event
 from event_monitor.redaction import redact
+from event_monitor.replies import EventDetail
 from event_monitor.summary import summarise
 from event_monitor.widgets.content import OUTCOMES, PRIORITY_TONES
 from event_monitor.widgets.text import Line, Span, clip, fit, line, plain, time_of_day

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from event_monitor.messages import Alerts, DeadLetterPage, EventPage, StateReport, Subscription, Subscriptions
+from event_monitor.replies import Alerts, DeadLetterPage, EventPage, StateReport, Subscription, Subscriptions
 
 _encode = msgspec.json.encode
 

@@ -9,7 +9,9 @@ import msgspec
 
 from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
-from event_monitor.messages import (
+from event_monitor.model import Alert, Event, Snapshot
+from event_monitor.redaction import redact
+from event_monitor.replies import (
     Alerts,
     Analytics,
     AnalyticsRow,
@@ -28,8 +30,6 @@ from event_monitor.messages import (
     SubscriptionInfo,
     Subscriptions,
 )
-from event_monitor.model import Alert, Event, Snapshot
-from event_monitor.redaction import redact
 
 MASK = (
     "password",

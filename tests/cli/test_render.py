@@ -14,7 +14,20 @@ from event_monitor.grammar import render
 from event_monitor.grammar.json_lines import render_json
 from event_monitor.grammar.table import Column, table
 from event_monitor.grammar.text import clip, pad, plain, safe_json, width_of
-from event_monitor.messages import (
+from event_monitor.model import (
+    Alert,
+    Delivery,
+    DeliveryError,
+    DeliveryState,
+    Event,
+    Latency,
+    Priority,
+    Severity,
+    Snapshot,
+    SystemState,
+    Transition,
+)
+from event_monitor.replies import (
     Alerts,
     Analytics,
     AnalyticsRow,
@@ -34,19 +47,6 @@ from event_monitor.messages import (
     Subscription,
     SubscriptionInfo,
     Subscriptions,
-)
-from event_monitor.model import (
-    Alert,
-    Delivery,
-    DeliveryError,
-    DeliveryState,
-    Event,
-    Latency,
-    Priority,
-    Severity,
-    Snapshot,
-    SystemState,
-    Transition,
 )
 
 TIME = "2026-11-23T20:15:30.123456Z"

@@ -12,8 +12,9 @@ from event_monitor.bus.streams import EventStream
 from event_monitor.config import SocketSettings
 from event_monitor.control.server import ControlServer
 from event_monitor.errors import NotFound
-from event_monitor.messages import Done, GetEvent, PublishText, Subscribe
+from event_monitor.messages import GetEvent, PublishText, Subscribe
 from event_monitor.model import Event
+from event_monitor.replies import Done
 from event_monitor.topics import TopicPattern
 
 PING = b'{"do":"ping"}\n'

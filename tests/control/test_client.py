@@ -20,14 +20,13 @@ from event_monitor.messages import (
     COMMANDS,
     REPLY_OF,
     AcknowledgeAlerts,
-    Done,
     GetEvent,
     GetState,
     Message,
     Ping,
-    Pong,
     ReloadRules,
 )
+from event_monitor.replies import Done, Pong
 
 PONG = Pong(pid=1, version="0", home="/h")
 

@@ -13,7 +13,7 @@ import msgspec
 from event_monitor.config import DashboardSettings
 from event_monitor.dashboard.app import EventMonitorApp
 from event_monitor.errors import EventMonitorError, NotFound
-from event_monitor.messages import AcknowledgeAlerts, Done, EventDetail, GetEvent, GetSnapshot, Message
+from event_monitor.messages import AcknowledgeAlerts, GetEvent, GetSnapshot, Message
 from event_monitor.model import (
     Alert,
     Delivery,
@@ -32,6 +32,7 @@ from event_monitor.model import (
     Totals,
     Transition,
 )
+from event_monitor.replies import Done, EventDetail
 
 NOW = datetime(2026, 3, 14, 15, 42, 7, tzinfo=UTC)
 

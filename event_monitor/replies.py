@@ -1,0 +1,195 @@
+"""What each command and query answers. One reply is one frozen struct."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from event_monitor.model import (
+    Alert,
+    Delivery,
+    Event,
+    Latency,
+    Priority,
+    Snapshot,
+    SystemState,
+    Transition,
+)
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all replies."""
+
+
+class Done(Reply, frozen=True):
+    """A command was carried out; ``count`` says on how many things."""
+
+    count: int = 0
+    message: str = ""
+
+
+class Pong(Reply, frozen=True):
+    pid: int
+    version: str
+    home: str
+
+
+class Published(Reply, frozen=True):
+    """``status`` is ``accepted``, ``duplicate`` (the key was known: ``id`` is the first event's)
+    or ``spooled`` (``id`` is then ``None``)."""
+
+    id: int | None
+    event_type: str
+    priority: Priority
+    status: str
+    targets: list[str]
+
+
+class LineError(msgspec.Struct, frozen=True):
+    line: int
+    code: str
+    message: str
+
+
+class PublishedLines(Reply, frozen=True):
+    """``line`` of an error counts from 0 within the request."""
+
+    accepted: int
+    duplicates: int
+    first_id: int | None
+    last_id: int | None
+    errors: list[LineError]
+
+
+class SubscriptionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    pattern: str
+    handler: str
+    filter: str | None = None
+    created_at: str
+
+
+class Subscription(Reply, frozen=True):
+    subscription: SubscriptionInfo
+
+
+class Subscriptions(Reply, frozen=True):
+    subscriptions: list[SubscriptionInfo]
+
+
+class Stats(Reply, frozen=True):
+    state: SystemState
+    events_per_second: float
+    queue_depth: int
+    published: int
+    delivered: int
+    pending: int
+    dead: int
+    parked: int
+    expired: int
+    sampled: int
+    latency_ms: Latency
+    breakers: dict[str, str]
+    dead_letters: int = 0
+    retrying: int = 0
+    in_memory: int = 0
+    rss_bytes: int = 0
+    uptime: float = 0.0
+    store_bytes: int = 0
+    wal_bytes: int = 0
+    targets: dict[str, dict[str, float | int]] = {}
+
+
+class StateReport(Reply, frozen=True):
+    state: SystemState
+    since: str
+    reason: str
+    history: list[Transition] = []
+
+
+class EventPage(Reply, frozen=True):
+    """``cursor`` is the id to go on from (as ``before_id``, or ``after_id`` when reading upwards);
+    ``None`` at the end. A page may hold fewer events than asked for although there are more."""
+
+    events: list[Event]
+    cursor: int | None = None
+
+
+class EventDetail(Reply, frozen=True):
+    """One event with its deliveries, what caused it (nearest first) and what it caused."""
+
+    event: Event
+    targets: list[str]
+    deliveries: list[Delivery]
+    causes: list[Event] = []
+    effects: list[Event] = []
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that was given up. ``error`` is the last of ``errors``."""
+
+    id: int
+    event_type: str
+    target: str
+    attempts: int
+    error: str
+    dead_at: str
+    priority: Priority
+    payload: dict[str, Any]
+    errors: list[dict[str, str]] = []
+
+
+class DeadLetterPage(Reply, frozen=True):
+    dead_letters: list[DeadLetter]
+    more: bool
+
+
+class Route(Reply, frozen=True):
+    """``rules`` are the patterns that matched, as they stand in the file."""
+
+    event_type: str
+    priority: Priority
+    targets: list[str]
+    rules: list[str]
+    ttl: float | None = None
+
+
+class Alerts(Reply, frozen=True):
+    alerts: list[Alert]
+
+
+class AnalyticsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One event type or command. Durations are milliseconds, ``None`` if none were reported."""
+
+    name: str
+    count: int
+    failures: int
+    success_rate: float
+    mean_ms: float | None
+    max_ms: float | None
+    last_at: str
+
+
+class Analytics(Reply, frozen=True):
+    by_type: list[AnalyticsRow]
+    by_command: list[AnalyticsRow]
+
+
+AnyReply = (
+    Done
+    | Pong
+    | Published
+    | PublishedLines
+    | Subscription
+    | Subscriptions
+    | Stats
+    | StateReport
+    | EventPage
+    | EventDetail
+    | DeadLetterPage
+    | Route
+    | Alerts
+    | Analytics
+    | Snapshot
+)

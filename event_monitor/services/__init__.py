@@ -1,0 +1,1 @@
+"""What is protected: HTTP, TCP, command, MCP and process services, and the fallback providers."""
