@@ -11,6 +11,7 @@ import signal
 from event_monitor.paths import HomePaths
 from event_monitor.runtime import Runtime
 from event_monitor.settings_file import load_settings
+from event_monitor.steady import settle_down
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -28,6 +29,7 @@ def run_headless(paths: HomePaths) -> int:
         runtime = await Runtime.start(paths, settings)
         try:
             print(json.dumps({"ready": True, "pid": os.getpid(), "socket": paths.socket}), flush=True)
+            settle_down()
             await stopping.wait()
         finally:
             await runtime.stop()

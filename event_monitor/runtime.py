@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 SOURCE = "event-monitor"
 TICK = 1.0
 STOP_GRACE = 5.0
+LINGER = 0.003
 _SPOOL_PAGE = 200
 _WORSE = frozenset({SystemState.DEGRADED, SystemState.FAILED})
 
@@ -146,8 +147,8 @@ class Runtime:
         log_target = LogTarget(
             Path(self.paths.logs), self.settings.log, mask=mask, sync=self.settings.store.durability == "full"
         )
-        self.bus.add_target("log", log_target.handle, batch_size=log.BATCH)
-        self.bus.add_target("analytics", analytics_target.handle, batch_size=analytics.BATCH)
+        self.bus.add_target("log", log_target.handle, batch_size=log.BATCH, linger=LINGER)
+        self.bus.add_target("analytics", analytics_target.handle, batch_size=analytics.BATCH, linger=LINGER)
         self.bus.add_target("storage", StorageTarget(store, self._clock).handle, batch_size=64)
         self.bus.add_target("alert", AlertTarget(self.alerts, mask).handle, batch_size=64)
         notification = NotificationTarget(self.settings.notification.via, self.alerts, mask=mask)

@@ -94,6 +94,7 @@ class Dispatcher:
         timeout: float,
         concurrency: int = 1,
         batch_size: int = 1,
+        linger: float = 0.0,
         policy: RetryPolicy | None = None,
     ) -> Lane:
         """Serve the target ``name``: from now on what is routed to it is given to ``handle``."""
@@ -108,6 +109,7 @@ class Dispatcher:
             timeout=timeout,
             concurrency=concurrency,
             batch_size=batch_size,
+            linger=linger,
         )
         self.lanes[name] = lane
         self._policies[name] = policy or RetryPolicy()

@@ -339,9 +339,15 @@ class EventBus:
     # --- handlers ---------------------------------------------------------------------------
 
     def add_target(
-        self, name: str, handle: Handle, *, batch_size: int = 1, settings: TargetSettings | None = None
+        self,
+        name: str,
+        handle: Handle,
+        *,
+        batch_size: int = 1,
+        linger: float = 0.0,
+        settings: TargetSettings | None = None,
     ) -> Lane:
-        """Serve the target ``name`` with ``handle``, under its settings."""
+        """Serve the target ``name`` with ``handle``, under its settings; see ``Lane`` for the rest."""
         if name in self.dispatcher.lanes:
             raise InvalidRequest(f"a target named {name} exists", "choose another name")
         chosen = settings or self.settings.target(name)
@@ -352,6 +358,7 @@ class EventBus:
             timeout=self.settings.timeout_of(chosen),
             concurrency=chosen.concurrency,
             batch_size=batch_size,
+            linger=linger,
             policy=RetryPolicy(
                 strategy=retry.strategy,
                 max_retries=retry.max_retries,

@@ -40,7 +40,9 @@ class Lane:
     """A target's queue and workers. ``settle`` hears the outcome of every delivery that was
     started; ``expire`` takes one whose time has passed; ``ready`` is called when a queue that has
     more on disk has run low. ``stored`` counts, by priority, the deliveries on disk that wait for
-    this lane, those in ``loaded`` among them; while ``overflowing``, new ones join them there."""
+    this lane, those in ``loaded`` among them; while ``overflowing``, new ones join them there.
+    ``linger`` is the least time in seconds between the beginnings of two batches that are not full:
+    under load it turns many small batches into few, an event that comes alone is not delayed."""
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Lane:
         timeout: float,
         concurrency: int = 1,
         batch_size: int = 1,
+        linger: float = 0.0,
         gate: Callable[[int], bool] = lambda rank: True,
     ) -> None:
         self.name = name
@@ -61,6 +64,7 @@ class Lane:
         self.timeout = timeout
         self.concurrency = concurrency
         self.batch_size = batch_size
+        self.linger = linger
         self.clock = clock
         self.settle = settle
         self.expire = expire
@@ -213,6 +217,7 @@ class _Worker:
     async def _work(self) -> None:
         lane = self.lane
         while not lane.closed:
+            await self._gather()
             batch = lane.take()
             if not batch:
                 await lane.wait()
@@ -238,6 +243,15 @@ class _Worker:
             if self.timed_out and not self._recover():
                 return
             lane.settle(lane, batch, self.started, error)
+
+    async def _gather(self) -> None:
+        """Let a batch gather if the last one has just ended. An event that comes alone never waits."""
+        lane = self.lane
+        if not lane.linger or not self.started or lane.waiting >= lane.batch_size:
+            return
+        left = self.started + lane.linger - lane.clock.monotonic()
+        if left > 0:
+            await asyncio.sleep(left)
 
     def _recover(self) -> bool:
         """Take back the cancellation that the deadline sent. False if the worker was replaced."""

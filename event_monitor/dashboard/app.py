@@ -68,6 +68,7 @@ class EventMonitorApp(App[int]):
         read_only: bool = False,
         now: Callable[[], datetime] = datetime.now,
         clock: Callable[[], float] = monotonic,
+        on_first_picture: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self.client = client
@@ -75,6 +76,7 @@ class EventMonitorApp(App[int]):
         self.mask = mask
         self.read_only = read_only
         self.snapshot: Snapshot | None = None
+        self._on_first_picture = on_first_picture
         self._now = now
         self._feed_revision = -1
         self._lost: str | None = None
@@ -167,6 +169,8 @@ class EventMonitorApp(App[int]):
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Give a picture to the panels; each repaints only what differs."""
+        if self.snapshot is None:
+            self.call_after_refresh(self._on_first_picture)
         self.snapshot = snapshot
         noise = self._policy.observe(snapshot)
         base = self.screen_stack[0]

@@ -45,10 +45,17 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
         if thread is not None:
             stack.callback(_stop, thread)
         from event_monitor.dashboard.app import EventMonitorApp
+        from event_monitor.steady import settle_down
 
         client = _client(paths, thread, read_only=read_only)
         stack.enter_context(_log_to_file(paths))
-        app = EventMonitorApp(client, settings.dashboard, mask=settings.mask, read_only=read_only)
+        app = EventMonitorApp(
+            client,
+            settings.dashboard,
+            mask=settings.mask,
+            read_only=read_only,
+            on_first_picture=settle_down,
+        )
         app.run(mouse=settings.dashboard.mouse)
         return app.return_code or 0
 
