@@ -69,12 +69,26 @@ class RetrySettings(Section, frozen=True):
     jitter: Annotated[float, Meta(ge=0, le=1)] = 0.25
 
 
+class BreakerSettings(Section, frozen=True):
+    """Times are seconds, rates are shares of the last ``window`` calls; ``null`` turns a rate off."""
+
+    failure_threshold: Annotated[int, Meta(ge=1, le=10_000)] = 5
+    timeout: Seconds = 60.0
+    recovery_timeout: Seconds = 30.0
+    failure_rate: Annotated[float, Meta(gt=0, le=1)] | None = 0.5
+    slow_rate: Annotated[float, Meta(gt=0, le=1)] | None = None
+    slow_after: Seconds = 60.0
+    window: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    minimum_calls: Annotated[int, Meta(ge=1, le=100_000)] = 20
+
+
 class TargetSettings(Section, frozen=True):
     """How one target is served. ``timeout`` is a tier's name or seconds."""
 
     concurrency: Annotated[int, Meta(ge=1, le=1_000)] = 1
     timeout: Seconds | str = "normal_operations"
     retry: RetrySettings = RetrySettings()
+    breaker: BreakerSettings = BreakerSettings()
 
 
 class LogTargetSettings(Section, frozen=True):
@@ -88,19 +102,6 @@ class NotificationSettings(Section, frozen=True):
     """``auto`` takes tmux inside tmux, else the desktop's notifier, else a toast."""
 
     via: Literal["auto", "tmux", "desktop", "toast"] = "auto"
-
-
-class BreakerSettings(Section, frozen=True):
-    """Times are seconds, rates are shares of the last ``window`` calls; ``null`` turns a rate off."""
-
-    failure_threshold: Annotated[int, Meta(ge=1, le=10_000)] = 5
-    timeout: Seconds = 60.0
-    recovery_timeout: Seconds = 30.0
-    failure_rate: Annotated[float, Meta(gt=0, le=1)] | None = 0.5
-    slow_rate: Annotated[float, Meta(gt=0, le=1)] | None = None
-    slow_after: Seconds = 60.0
-    window: Annotated[int, Meta(ge=1, le=100_000)] = 100
-    minimum_calls: Annotated[int, Meta(ge=1, le=100_000)] = 20
 
 
 class BulkheadSettings(Section, frozen=True):

@@ -96,7 +96,9 @@ class Runtime:
         lock = HomeLock(Path(paths.lock))
         self._cleanup.callback(lock.release)
         self._clock = LoopClock(asyncio.get_running_loop())
-        self.bus = await EventBus.open(paths.database, settings=self.settings, rules=rules, clock=self._clock)
+        self.bus = await EventBus.open(
+            paths.database, settings=self.settings, rules=rules, clock=self._clock, protect=True
+        )
         self._cleanup.push_async_callback(self._stop_bus)
         self._rules_stamp = _file_stamp(paths.rules)
         self.alerts = AlertBook(self.bus.store, self._clock)

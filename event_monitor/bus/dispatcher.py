@@ -28,6 +28,7 @@ from event_monitor.bus.window import Window
 from event_monitor.clock import Clock, Stamper, from_iso, to_iso
 from event_monitor.errors import StoreUnavailable
 from event_monitor.model import PRIORITIES, DeliveryError, DeliveryState
+from event_monitor.resilience.breaker import CircuitBreaker
 from event_monitor.resilience.retry import PermanentError, RetryPolicy
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Dispatcher:
         concurrency: int = 1,
         batch_size: int = 1,
         linger: float = 0.0,
+        breaker: CircuitBreaker | None = None,
         policy: RetryPolicy | None = None,
     ) -> Lane:
         """Serve the target ``name``: from now on what is routed to it is given to ``handle``."""
@@ -110,11 +112,14 @@ class Dispatcher:
             concurrency=concurrency,
             batch_size=batch_size,
             linger=linger,
+            breaker=breaker,
         )
         self.lanes[name] = lane
         self._policies[name] = policy or RetryPolicy()
         for rank in range(len(PRIORITIES)):
             lane.stored[rank] = self._orphans.pop((name, rank), 0)
+        if breaker is not None:
+            breaker.listeners.append(lambda breaker, change: self._wake(lane))
         lane.start()
         if any(lane.stored):
             self._refill(lane)
@@ -138,8 +143,12 @@ class Dispatcher:
         """Pause dispatch of all but CRITICAL events, or go on."""
         self._held = held
         for lane in self.lanes.values():
-            for _ in range(lane.concurrency):
-                lane.wake()
+            self._wake(lane)
+
+    @staticmethod
+    def _wake(lane: Lane) -> None:
+        for _ in range(lane.concurrency):
+            lane.wake()
 
     # --- start and stop ---------------------------------------------------------------------
 

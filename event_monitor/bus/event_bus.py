@@ -23,11 +23,12 @@ from event_monitor.bus.store import EventStore
 from event_monitor.bus.streams import EventStream
 from event_monitor.bus.subscribers import Handler, Subscriber, current_event, handler_name, to_handle
 from event_monitor.clock import Clock, LoopClock, Stamper
-from event_monitor.config import Settings, TargetSettings
+from event_monitor.config import BreakerSettings, Settings, TargetSettings
 from event_monitor.errors import BusClosed, BusFull, InvalidEvent, InvalidRequest, StoreUnavailable
 from event_monitor.model import Event, Priority, Status
 from event_monitor.replies import Route
-from event_monitor.resilience.retry import RetryPolicy
+from event_monitor.resilience.breaker import CircuitBreaker, CircuitOpenError
+from event_monitor.resilience.retry import PermanentError, RetryPolicy
 from event_monitor.topics import TopicPattern
 from event_monitor.validation import check_event_type, check_name, check_payload, check_ttl
 
@@ -55,12 +56,14 @@ class EventBus:
     routing names, or the dead letter queue, whatever is killed in between. Use ``open``.
     """
 
-    def __init__(self, store: EventStore, clock: Clock, settings: Settings, rules: RuleSet) -> None:
+    def __init__(
+        self, store: EventStore, clock: Clock, settings: Settings, rules: RuleSet, *, protect: bool = False
+    ) -> None:
         self.store = store
         self.clock = clock
         self.settings = settings
         self.rules = rules
-        self.circuit_breakers: dict[str, Any] = {}
+        self.circuit_breakers: dict[str, CircuitBreaker] = {}
         self.subscribers: dict[str, Subscriber] = {}
         self.rate = RateMeter(clock.monotonic)
         self.dispatcher = Dispatcher(
@@ -74,6 +77,7 @@ class EventBus:
         self.dead_letter_queue = DeadLetterQueue(store, self.dispatcher, clock)
         self.on_accepted: Callable[[list[InFlight]], None] = lambda records: None
         self._priorities = [(TopicPattern(text), level) for text, level in settings.bus.priorities.items()]
+        self._protect = protect
         self._priority_of: dict[str, Priority] = {}
         self._route_ids: dict[tuple[str, ...], int] = {}
         self._streams: list[EventStream] = []
@@ -91,11 +95,14 @@ class EventBus:
         settings: Settings | None = None,
         rules: RuleSet | None = None,
         clock: Clock | None = None,
+        protect: bool = False,
     ) -> Self:
-        """Open the store at ``path``. Add targets, then ``start``."""
+        """Open the store at ``path``. Add targets, then ``start``. With ``protect`` each target has a
+        circuit breaker, by its settings, in ``circuit_breakers``."""
         settings = settings or Settings()
         store = await EventStore.open(Path(path), settings.store.durability)
-        bus = cls(store, clock or LoopClock(asyncio.get_running_loop()), settings, rules or RuleSet.empty())
+        clock = clock or LoopClock(asyncio.get_running_loop())
+        bus = cls(store, clock, settings, rules or RuleSet.empty(), protect=protect)
         known = await store.read(lambda c: c.execute("SELECT id, targets FROM routes").fetchall())
         bus._route_ids = {tuple(msgspec.json.decode(targets)): route for route, targets in known}
         return bus
@@ -332,7 +339,14 @@ class EventBus:
             event_type=event_type,
             priority=level,
             targets=list(self._with_subscribers(found.targets, probe)),
-            rules=list(found.rules),
+            rules=[
+                *found.rules,
+                *(
+                    f"{subscriber.pattern} (subscription {subscriber.name})"
+                    for subscriber in self.subscribers.values()
+                    if subscriber.pattern.matches(event_type)
+                ),
+            ],
             ttl=found.ttl,
         )
 
@@ -352,6 +366,9 @@ class EventBus:
             raise InvalidRequest(f"a target named {name} exists", "choose another name")
         chosen = settings or self.settings.target(name)
         retry = chosen.retry
+        breaker = None
+        if self._protect:
+            breaker = self.circuit_breakers[name] = make_breaker(name, chosen.breaker, self.clock)
         return self.dispatcher.add_lane(
             name,
             handle,
@@ -359,6 +376,7 @@ class EventBus:
             concurrency=chosen.concurrency,
             batch_size=batch_size,
             linger=linger,
+            breaker=breaker,
             policy=RetryPolicy(
                 strategy=retry.strategy,
                 max_retries=retry.max_retries,
@@ -394,6 +412,7 @@ class EventBus:
         if self.subscribers.pop(name, None) is None:
             return False
         await self.dispatcher.remove_lane(name)
+        self.circuit_breakers.pop(name, None)
         return True
 
     def stream(self, pattern: str, matches: Callable[[Event], bool] | None = None) -> EventStream:
@@ -451,3 +470,20 @@ class EventBus:
                     await self.store.write(lambda ledger: ledger.expire_queued(now, floor))  # noqa: B023 - awaited here
                 except StoreUnavailable:
                     continue
+
+
+def make_breaker(name: str, settings: BreakerSettings, clock: Clock) -> CircuitBreaker:
+    """A breaker by its settings. What a retry cannot mend is the event's fault, not the target's."""
+    return CircuitBreaker(
+        settings.failure_threshold,
+        settings.timeout,
+        settings.recovery_timeout,
+        name=name,
+        failure_rate=settings.failure_rate,
+        slow_rate=settings.slow_rate,
+        slow_after=settings.slow_after,
+        window=settings.window,
+        minimum_calls=settings.minimum_calls,
+        is_failure=lambda error: not isinstance(error, PermanentError | CircuitOpenError),
+        clock=clock.monotonic,
+    )

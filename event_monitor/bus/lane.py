@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -16,6 +17,7 @@ from concurrent.futures import Executor
 from event_monitor.bus.inflight import Pending
 from event_monitor.clock import Clock
 from event_monitor.model import PRIORITIES
+from event_monitor.resilience.breaker import BreakerState, CircuitBreaker, Permit
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ class Lane:
     more on disk has run low. ``stored`` counts, by priority, the deliveries on disk that wait for
     this lane, those in ``loaded`` among them; while ``overflowing``, new ones join them there.
     ``linger`` is the least time in seconds between the beginnings of two batches that are not full:
-    under load it turns many small batches into few, an event that comes alone is not delayed."""
+    under load it turns many small batches into few, an event that comes alone is not delayed. While
+    ``breaker`` lets nothing through, deliveries are parked: they wait and use up no attempt."""
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Lane:
         concurrency: int = 1,
         batch_size: int = 1,
         linger: float = 0.0,
+        breaker: CircuitBreaker | None = None,
         gate: Callable[[int], bool] = lambda rank: True,
     ) -> None:
         self.name = name
@@ -65,6 +69,7 @@ class Lane:
         self.concurrency = concurrency
         self.batch_size = batch_size
         self.linger = linger
+        self.breaker = breaker
         self.clock = clock
         self.settle = settle
         self.expire = expire
@@ -108,6 +113,13 @@ class Lane:
         return sum(map(len, self.queues))
 
     @property
+    def parked(self) -> int:
+        """Deliveries, in memory and on disk, that wait because the breaker lets nothing through."""
+        if self.breaker is None or self.breaker.would_pass():
+            return 0
+        return self.waiting + sum(map(self.on_disk, range(len(self.queues))))
+
+    @property
     def running(self) -> int:
         """Deliveries that a handler has now."""
         return sum(len(worker.batch) for worker in self._workers)
@@ -126,11 +138,12 @@ class Lane:
         """Nothing is queued and nothing runs."""
         return not self.running and not any(self.queues)
 
-    def take(self) -> list[Pending]:
-        """The next deliveries, the most urgent first, at most ``batch_size`` of one priority."""
+    def take(self, limit: int | None = None) -> list[Pending]:
+        """The next deliveries, the most urgent first, at most ``limit`` (else ``batch_size``) of one
+        priority."""
         for rank, queue in enumerate(self.queues):
             while queue and self.gate(rank):
-                count = min(len(queue), self.batch_size)
+                count = min(len(queue), limit or self.batch_size)
                 batch = [queue.popleft() for _ in range(count)]
                 if self.on_disk(rank) and len(queue) < self.low_water:
                     self.ready(self)
@@ -210,6 +223,7 @@ class _Worker:
         self.batch: Sequence[Pending] = ()
         self.timed_out = False
         self.started = 0.0
+        self._permit: Permit | None = None
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.task = asyncio.create_task(self._work(), name=f"target-{lane.name}")
@@ -218,10 +232,16 @@ class _Worker:
         lane = self.lane
         while not lane.closed:
             await self._gather()
-            batch = lane.take()
+            breaker = lane.breaker
+            if breaker is not None and not breaker.would_pass():
+                await self._wait_for(breaker)
+                continue
+            probing = breaker is not None and breaker.state is not BreakerState.CLOSED
+            batch = lane.take(1 if probing else None)
             if not batch:
                 await lane.wait()
                 continue
+            permit = self._permit = breaker.acquire() if breaker is not None else None
             self.batch = batch
             self._arm()
             error: BaseException | None = None
@@ -232,6 +252,8 @@ class _Worker:
                     error = HandlerTimeout(f"no answer within {lane.timeout:g} s")
                 elif self.task.cancelling():
                     lane.interrupted.extend(batch)
+                    if permit is not None:
+                        permit.release()
                     raise
                 else:
                     error = HandlerCancelled("the handler awaited something that was cancelled")
@@ -240,9 +262,25 @@ class _Worker:
             finally:
                 self._deadline = None
                 self.batch = ()
+            if permit is not None:
+                if error is None:
+                    permit.success()
+                else:
+                    permit.failure(error)
             if self.timed_out and not self._recover():
                 return
             lane.settle(lane, batch, self.started, error)
+
+    async def _wait_for(self, breaker: CircuitBreaker) -> None:
+        """Wait until the breaker may let a call through, or something has changed."""
+        lane = self.lane
+        wait = breaker.retry_after
+        timer = asyncio.get_running_loop().call_later(wait, lane.wake) if wait < math.inf else None
+        try:
+            await lane.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     async def _gather(self) -> None:
         """Let a batch gather if the last one has just ended. An event that comes alone never waits."""
@@ -291,6 +329,8 @@ class _Worker:
         self.batch = ()
         lane.abandon(self)
         error = HandlerTimeout(f"no answer within {lane.timeout:g} s, and its cancellation was ignored")
+        if self._permit is not None:
+            self._permit.failure(error)
         lane.settle(lane, batch, self.started, error)
 
 
