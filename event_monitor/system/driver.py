@@ -1,0 +1,143 @@
+"""Turns what is wrong into the system's state: conditions come and go, the state follows the table.
+
+A condition is something that is not as it should be (a breaker open, a probe failing, the store
+unwritable). The state that they call for is reached by allowed steps only: from DEGRADED and FAILED
+the way to HEALTHY leads through RECOVERING.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from event_monitor.model import SystemState
+from event_monitor.system.state_machine import StateMachine, TransitionNotSaved, TransitionRefused
+
+logger = logging.getLogger(__name__)
+
+_S = SystemState
+RETRY_DELAY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing that is wrong. ``recovering`` says that it is being mended."""
+
+    reason: str
+    critical: bool = False
+    recovering: bool = False
+
+
+class StateDriver:
+    """Keeps the state machine where the conditions want it. ``run`` makes the transitions;
+    ``on_unsaved`` hears of one that could not be saved, which is tried again."""
+
+    def __init__(self, machine: StateMachine) -> None:
+        self._machine = machine
+        self._conditions: dict[str, Condition] = {}
+        self._mended = "all startup checks passed"
+        self._maintenance: str | None = None
+        self._ready = False
+        self._changed = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self.on_unsaved: Callable[[TransitionNotSaved], None] = lambda error: None
+
+    def begin(self) -> None:
+        """The startup checks are over: from now on the conditions speak. A maintenance that a person
+        had begun before a restart goes on."""
+        if self._machine.state is _S.MAINTENANCE:
+            self._maintenance = self._machine.reason
+        self._ready = True
+        self._changed.set()
+
+    def fail(self, what: str, reason: str, *, critical: bool = False) -> None:
+        """Something is wrong."""
+        self._conditions[what] = Condition(reason, critical)
+        self._changed.set()
+
+    def recovering(self, what: str) -> None:
+        """What was wrong is being mended. Nothing happens if it was not wrong."""
+        found = self._conditions.get(what)
+        if found is not None and not found.recovering:
+            self._conditions[what] = replace(found, recovering=True)
+            self._changed.set()
+
+    def clear(self, what: str, reason: str) -> None:
+        """What was wrong is well again. Nothing happens if it was not wrong."""
+        if self._conditions.pop(what, None) is not None:
+            self._mended = reason
+            self._changed.set()
+
+    async def maintain(self, on: bool, reason: str) -> None:
+        """Begin or end planned downtime; returns when the state says so, or did before."""
+        self._maintenance = (reason or "planned downtime") if on else None
+        if not on and self._machine.state is _S.MAINTENANCE:
+            self._mended = reason or "maintenance has ended"
+        await self._reach()
+
+    async def _reach(self) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._changed.set()
+        await future
+
+    def wanted(self) -> tuple[SystemState, str]:
+        """The state that the conditions call for, and why."""
+        if self._maintenance is not None:
+            return _S.MAINTENANCE, self._maintenance
+        found = list(self._conditions.values())
+        critical = next((one for one in found if one.critical and not one.recovering), None)
+        if critical is not None:
+            return _S.FAILED, critical.reason
+        if not found:
+            return _S.HEALTHY, self._mended
+        mending = next((one for one in found if one.recovering), None)
+        if mending is not None:
+            return _S.RECOVERING, f"recovering: {mending.reason}"
+        return _S.DEGRADED, found[-1].reason
+
+    async def run(self) -> None:
+        """Follow the conditions for ever."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            waiting, self._waiting = self._waiting, []
+            if self._ready and not await self._follow():
+                asyncio.get_running_loop().call_later(RETRY_DELAY, self._changed.set)
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+
+    async def _follow(self) -> bool:
+        """Take the steps to the wanted state. False if one could not be saved."""
+        machine = self._machine
+        while True:
+            state, reason = self.wanted()
+            step = next_step(machine.state, state)
+            if step is None:
+                return True
+            try:
+                await machine.change(step, reason)
+            except TransitionRefused as error:
+                logger.error("%s (%s)", error, reason)
+                return True
+            except TransitionNotSaved as error:
+                self.on_unsaved(error)
+                return False
+
+
+def next_step(now: SystemState, wanted: SystemState) -> SystemState | None:
+    """The next allowed state on the way, ``None`` if it is reached."""
+    if now is wanted:
+        return None
+    if wanted is _S.MAINTENANCE:
+        return wanted
+    if now is _S.MAINTENANCE:
+        return _S.INITIALIZING
+    if now in (_S.DEGRADED, _S.FAILED) and wanted in (_S.HEALTHY, _S.DEGRADED):
+        return _S.RECOVERING
+    if now in (_S.HEALTHY, _S.INITIALIZING) and wanted is _S.RECOVERING:
+        return _S.DEGRADED
+    return wanted
