@@ -180,22 +180,26 @@ class LocalFiles:
             return {"path": place.path}
 
 
-def walk(roots: Roots, start: Place) -> Iterator[tuple[Place, os.DirEntry[str]]]:
-    """Everything below ``start``, breadth first, in the order of names; links are shown, not followed.
+def walk(roots: Roots, start: Place) -> Iterator[tuple[Place, str]]:
+    """Everything below ``start`` with its kind, breadth first, in the order of names; links are shown,
+    not followed.
     A directory that cannot be read, or lies deeper than ``MAX_DEPTH``, is passed over."""
     with roots.directory(start):
         pending = [start]
     for directory in pending:
         try:
             with roots.directory(directory) as descriptor, told(directory), os.scandir(descriptor) as found:
-                entries = sorted(_some(found), key=lambda entry: entry.name)
-                shown = [(entry, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                entries = sorted((entry.name, _entry_kind(entry)) for entry in _some(found))
         except ServiceError:
             continue
-        for entry, is_directory in shown:
-            place = Place(directory.root, (*directory.parts, entry.name))
-            yield place, entry
-            if is_directory and len(place.parts) - len(start.parts) < MAX_DEPTH and len(pending) < MAX_WALKED:
+        for name, kind in entries:
+            place = Place(directory.root, (*directory.parts, name))
+            yield place, kind
+            if (
+                kind == "directory"
+                and len(place.parts) - len(start.parts) < MAX_DEPTH
+                and len(pending) < MAX_WALKED
+            ):
                 pending.append(place)
 
 
