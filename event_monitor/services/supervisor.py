@@ -66,6 +66,7 @@ class Child(asyncio.SubprocessProtocol):
         self.on_output: Callable[[bytes], None] | None = None
         self.on_end: Callable[[], None] | None = None
         self.tail = bytearray()
+        self.hopeless: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -121,6 +122,11 @@ class Child(asyncio.SubprocessProtocol):
             pipe.close()
             if pipe.get_write_buffer_size():
                 pipe.abort()
+
+    def give_up(self, reason: str = "") -> None:
+        """Have the process ended and, after the usual delay, started again: it is of no use."""
+        if not self.hopeless.done():
+            self.hopeless.set_result(reason)
 
     def close(self) -> None:
         """Let go of its pipes."""
@@ -287,7 +293,8 @@ class Supervisor:
         self._on_start(child)
         woken: asyncio.Future[Any] = asyncio.ensure_future(self._wake.wait())
         try:
-            await asyncio.wait([woken, child.exited], return_when=asyncio.FIRST_COMPLETED)
+            ends = [woken, child.exited, child.hopeless]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             lasted = self._clock() - started
             await end_group(child, self._grace)
         except BaseException:
@@ -300,7 +307,8 @@ class Supervisor:
             self._tail, self.child = bytes(child.tail), None
         self.last_exit = Exit(child.exited.result() if child.exited.done() else -signal.SIGKILL, lasted)
         if not self._wake.is_set():
-            self.reason = str(self.last_exit)
+            why = child.hopeless.result() if child.hopeless.done() else ""
+            self.reason = f"{why}; {self.last_exit}" if why else str(self.last_exit)
         self._on_exit(self.last_exit)
         return lasted
 
