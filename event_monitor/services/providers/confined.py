@@ -116,6 +116,18 @@ def read_limited(descriptor: int, limit: int) -> bytes:
     return b"".join(pieces)
 
 
+def read_regular(path: str, limit: int) -> bytes:
+    """The content of a file that need not be confined, at most ``limit`` bytes of it; a pipe or device
+    is not waited for. Raises ``OSError``."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return read_limited(descriptor, limit)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def told(place: Place) -> Iterator[None]:
     """Turns the system's errors about ``place`` into ``ServiceError`` that says what is wrong."""

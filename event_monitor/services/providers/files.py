@@ -22,6 +22,7 @@ from event_monitor.services.providers.confined import (
 from event_monitor.services.providers.provider import (
     Stopped,
     count_argument,
+    decoded,
     in_thread,
     refuse_operation,
     text_argument,
@@ -98,7 +99,7 @@ class LocalFiles:
         cut = size > len(content) or len(content) > MAX_FILE_BYTES
         if cut:
             content = _whole_lines(content[:MAX_FILE_BYTES], drop_first=bool(tail))
-        text = _decoded(content, place)
+        text = decoded(content, place.path)
         if head:
             return "".join(text.splitlines(keepends=True)[:head])
         return "".join(text.splitlines(keepends=True)[-tail:]) if tail else text
@@ -241,16 +242,6 @@ def _whole_lines(content: bytes, drop_first: bool) -> bytes:
     if drop_first:
         return content[content.find(b"\n") + 1 :]
     return content[: content.rfind(b"\n") + 1]
-
-
-def _decoded(content: bytes, place: Place) -> str:
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        raise ServiceError(f"{place.path!r} is not UTF-8 text") from None
-    if "\0" in text:
-        raise ServiceError(f"{place.path!r} is a binary file")
-    return text
 
 
 def _kind(mode: int) -> str:

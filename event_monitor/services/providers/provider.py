@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol, TypeVar
 
-from event_monitor.services.base import CallerError
+from event_monitor.services.base import CallerError, ServiceError
 
 T = TypeVar("T")
 
@@ -102,3 +102,14 @@ def count_argument(arguments: Mapping[str, Any], *names: str, default: int, most
 def refuse_operation(provider: str, operation: str, known: Collection[str]) -> CallerError:
     """The error for an operation that a provider does not have."""
     return CallerError(f"{provider} cannot do {operation[:60]!r}; it knows {', '.join(sorted(known))}")
+
+
+def decoded(content: bytes, path: str) -> str:
+    """The text of a file. Raises ``ServiceError`` for a binary one."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise ServiceError(f"{path!r} is not UTF-8 text") from None
+    if "\0" in text:
+        raise ServiceError(f"{path!r} is a binary file")
+    return text
