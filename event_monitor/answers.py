@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from event_monitor import messages as m
 from event_monitor import replies as r
+from event_monitor.breakers import BreakerDesk
 from event_monitor.bus import history
 from event_monitor.bus.event_bus import EventBus, Receipt
 from event_monitor.bus.rules import compile_filter, compile_regex
@@ -19,12 +20,14 @@ from event_monitor.grammar.decode import publish_from_line, publish_from_text
 from event_monitor.model import Delivery, DeliveryState, Event, Snapshot, Status
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.system.alerts import AlertBook
+from event_monitor.system.driver import StateDriver
 from event_monitor.system.state_machine import StateMachine
 from event_monitor.targets.analytics import AnalyticsTarget
 from event_monitor.topics import TopicPattern
 from event_monitor.validation import check_event_type
 
 _MAX_LIMIT = 1_000
+_PERSON = "a person"
 
 Outcome = Receipt | EventMonitorError
 
@@ -52,6 +55,8 @@ class Answers:
         analytics: AnalyticsTarget,
         overview: Overview,
         reload_rules: Callable[[], Awaitable[str]],
+        breakers: BreakerDesk,
+        driver: StateDriver,
     ) -> None:
         self._bus = bus
         self._alerts = alerts
@@ -60,6 +65,8 @@ class Answers:
         self._analytics = analytics
         self._overview = overview
         self._reload_rules = reload_rules
+        self._breakers = breakers
+        self._driver = driver
         self._handlers: dict[type[m.Message], Callable[[Any], Awaitable[Any]]] = {
             m.Publish: self._publish,
             m.PublishText: self._publish_text,
@@ -71,6 +78,9 @@ class Answers:
             m.DropDeadLetters: self._drop_dead_letters,
             m.AcknowledgeAlerts: self._acknowledge,
             m.ReloadRules: self._reload,
+            m.SetBreaker: self._set_breaker,
+            m.SetMaintenance: self._set_maintenance,
+            m.QueryBreakers: self._list_breakers,
             m.Ping: self._ping,
             m.GetSnapshot: self._snapshot,
             m.GetStats: self._stats,
@@ -199,6 +209,13 @@ class Answers:
     async def _reload(self, message: m.ReloadRules) -> r.Done:
         return r.Done(count=1, message=await self._reload_rules())
 
+    async def _set_breaker(self, message: m.SetBreaker) -> r.BreakerReport:
+        return await self._breakers.set(message.name, message.action, message.by or _PERSON, message.reason)
+
+    async def _set_maintenance(self, message: m.SetMaintenance) -> r.StateReport:
+        await self._driver.maintain(message.on, message.reason)
+        return await self._state(m.GetState())
+
     # --- queries ----------------------------------------------------------------------------
 
     async def _ping(self, message: m.Ping) -> r.Pong:
@@ -279,6 +296,10 @@ class Answers:
 
     async def _list_subscriptions(self, message: m.QuerySubscriptions) -> r.Subscriptions:
         return r.Subscriptions(subscriptions=self._subscriptions.all())
+
+    async def _list_breakers(self, message: m.QueryBreakers) -> r.Breakers:
+        names = [message.name] if message.name is not None else self._breakers.names
+        return r.Breakers(breakers=[self._breakers.report(name) for name in names])
 
     async def _list_alerts(self, message: m.QueryAlerts) -> r.Alerts:
         return r.Alerts(alerts=list(self._alerts.newest(_limit(message.limit))))

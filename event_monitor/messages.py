@@ -7,7 +7,7 @@ Commands (``COMMANDS``) change something; queries never do.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ from event_monitor.model import Priority, Snapshot, Status
 from event_monitor.replies import (
     Alerts,
     Analytics,
+    BreakerReport,
+    Breakers,
     DeadLetterPage,
     Done,
     EventDetail,
@@ -131,6 +133,24 @@ class ReloadRules(Message, tag="reload_rules", frozen=True):
     """Read the routing rules again now. Answers ``Done`` or the mistake."""
 
 
+class SetBreaker(Message, tag="set_breaker", frozen=True):
+    """Hold a breaker ``open`` or ``close``d, let its next call try (``half_open``), or ``reset`` it to
+    work by itself; kept across a restart with who and why. Answers ``BreakerReport``."""
+
+    name: str
+    action: Literal["open", "close", "half_open", "reset"]
+    reason: str = ""
+    by: str = ""
+
+
+class SetMaintenance(Message, tag="set_maintenance", frozen=True):
+    """Begin or end planned downtime: events are accepted and stored, all but CRITICAL ones wait.
+    Answers ``StateReport``."""
+
+    on: bool
+    reason: str = ""
+
+
 # --- queries --------------------------------------------------------------------------------
 
 
@@ -198,6 +218,12 @@ class QuerySubscriptions(Message, tag="query_subscriptions", frozen=True):
     """Answers ``Subscriptions``."""
 
 
+class QueryBreakers(Message, tag="query_breakers", frozen=True):
+    """Answers ``Breakers``: all, or the one that is named."""
+
+    name: str | None = None
+
+
 class QueryAlerts(Message, tag="query_alerts", frozen=True):
     """Answers ``Alerts``, the newest first."""
 
@@ -221,6 +247,8 @@ COMMANDS: tuple[type[Message], ...] = (
     DropDeadLetters,
     AcknowledgeAlerts,
     ReloadRules,
+    SetBreaker,
+    SetMaintenance,
 )
 
 AnyMessage = (
@@ -234,6 +262,8 @@ AnyMessage = (
     | DropDeadLetters
     | AcknowledgeAlerts
     | ReloadRules
+    | SetBreaker
+    | SetMaintenance
     | Ping
     | GetSnapshot
     | GetStats
@@ -243,6 +273,7 @@ AnyMessage = (
     | QueryDeadLetters
     | ResolveRoute
     | QuerySubscriptions
+    | QueryBreakers
     | QueryAlerts
     | GetAnalytics
 )
@@ -259,6 +290,8 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     DropDeadLetters: Done,
     AcknowledgeAlerts: Done,
     ReloadRules: Done,
+    SetBreaker: BreakerReport,
+    SetMaintenance: StateReport,
     Ping: Pong,
     GetSnapshot: Snapshot,
     GetStats: Stats,
@@ -268,6 +301,7 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     QueryDeadLetters: DeadLetterPage,
     ResolveRoute: Route,
     QuerySubscriptions: Subscriptions,
+    QueryBreakers: Breakers,
     QueryAlerts: Alerts,
     GetAnalytics: Analytics,
 }

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from event_monitor import __version__
 from event_monitor.clock import to_iso
-from event_monitor.model import DeliveryState, QueueView, RateView, Snapshot, Totals
-from event_monitor.replies import Pong, Stats
+from event_monitor.model import DeliveryState, QueueView, RateView, ServiceView, Snapshot, Totals
+from event_monitor.replies import BreakerReport, Pong, Stats
 
 if TYPE_CHECKING:
     from event_monitor.runtime import Runtime
@@ -42,6 +42,7 @@ class Overview:
             transitions=tuple(machine.history)[-10:],
             rate=self._rate(),
             queue=self._queue(),
+            services=self._services(),
             totals=self._totals(),
             alerts=runtime.alerts.newest(_ALERTS),
             unacknowledged=runtime.alerts.unacknowledged,
@@ -74,11 +75,39 @@ class Overview:
             on_disk=sum(window.on_disk) + max(0, counts[DeliveryState.QUEUED]),
             by_priority=(by_priority[0], by_priority[1], by_priority[2], by_priority[3]),
             oldest_age=bus.dispatcher.oldest_age(),
-            parked=counts[DeliveryState.PARKED],
+            parked=self._parked(),
             retrying=counts[DeliveryState.RETRYING],
             dead=counts[DeliveryState.DEAD],
             sampled=bus.store.counters["sampled"],
         )
+
+    def _parked(self) -> int:
+        return sum(lane.parked for lane in self._runtime.bus.dispatcher.lanes.values())
+
+    def _services(self) -> tuple[ServiceView, ...]:
+        """Targets whose breaker does not stand closed by itself: what a person should look at."""
+        runtime = self._runtime
+        views = []
+        for name in runtime.breakers.names:
+            report = runtime.breakers.report(name)
+            if report.state == "CLOSED" and report.forced is None:
+                continue
+            lane = runtime.bus.dispatcher.lanes.get(name.removeprefix("target:"))
+            views.append(
+                ServiceView(
+                    name=name,
+                    kind="target",
+                    breaker=report.state,
+                    forced=report.forced,
+                    failure_count=report.failure_count,
+                    failure_threshold=report.failure_threshold,
+                    busy=lane.running if lane is not None else 0,
+                    max_concurrent=lane.concurrency if lane is not None else 1,
+                    retry_after=report.retry_after,
+                    note=_note(report),
+                )
+            )
+        return tuple(views)
 
     def _totals(self) -> Totals:
         bus = self._runtime.bus
@@ -88,7 +117,7 @@ class Overview:
             delivered=counters["delivered"],
             pending=bus.pending,
             dead=counters["dead"],
-            parked=bus.dispatcher.counts[DeliveryState.PARKED],
+            parked=self._parked(),
             expired=counters["expired"],
             sampled=counters["sampled"],
         )
@@ -110,7 +139,7 @@ class Overview:
             expired=totals.expired,
             sampled=totals.sampled,
             latency_ms=rate.latency_ms,
-            breakers={},
+            breakers={name: runtime.breakers.report(name).state for name in runtime.breakers.names},
             dead_letters=queue.dead,
             retrying=queue.retrying,
             in_memory=queue.in_memory,
@@ -127,6 +156,16 @@ class Overview:
     def pong(self) -> Pong:
         """Who answers."""
         return Pong(pid=os.getpid(), version=__version__, home=self._runtime.paths.home)
+
+
+def _note(report: BreakerReport) -> str:
+    """Why a breaker is as it is, in a few words."""
+    if report.forced is not None:
+        return f'"{report.forced_reason}"' if report.forced_reason else f"by {report.forced_by}"
+    parts = [f"{report.parked:,} parked"] if report.parked else []
+    if report.retry_after:
+        parts.append(f"tries in {report.retry_after:.0f} s")
+    return ", ".join(parts) or (report.last_error or "")
 
 
 def resident_bytes() -> int:

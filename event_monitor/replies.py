@@ -155,6 +155,26 @@ class Route(Reply, frozen=True):
     ttl: float | None = None
 
 
+class BreakerReport(Reply, frozen=True):
+    """One circuit breaker; a target's is named ``target:NAME``. ``forced`` is ``open`` or ``closed``
+    while a person holds it; ``retry_after`` is in seconds, ``None`` while it is held open."""
+
+    service: str
+    state: str
+    failure_count: int
+    forced: str | None
+    retry_after: float | None
+    failure_threshold: int = 5
+    forced_by: str | None = None
+    forced_reason: str = ""
+    last_error: str | None = None
+    parked: int = 0
+
+
+class Breakers(Reply, frozen=True):
+    breakers: list[BreakerReport]
+
+
 class Alerts(Reply, frozen=True):
     alerts: list[Alert]
 
@@ -189,6 +209,8 @@ AnyReply = (
     | EventDetail
     | DeadLetterPage
     | Route
+    | BreakerReport
+    | Breakers
     | Alerts
     | Analytics
     | Snapshot

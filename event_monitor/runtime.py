@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from event_monitor.answers import Answers
+from event_monitor.breakers import BreakerDesk
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.feed import Feed
 from event_monitor.bus.history import read_recent
@@ -32,10 +33,12 @@ from event_monitor.messages import Message
 from event_monitor.model import Severity, SystemState, Transition
 from event_monitor.overview import Overview
 from event_monitor.paths import HomePaths
+from event_monitor.resilience.breaker import BreakerChange, BreakerState
 from event_monitor.settings_file import load_settings
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.system.alerts import AlertBook
-from event_monitor.system.state_machine import StateMachine, TransitionNotSaved, TransitionRefused
+from event_monitor.system.driver import StateDriver
+from event_monitor.system.state_machine import StateMachine, TransitionNotSaved
 from event_monitor.targets import NAMES, analytics, log
 from event_monitor.targets.alert import AlertTarget
 from event_monitor.targets.analytics import AnalyticsTarget
@@ -49,6 +52,12 @@ SOURCE = "event-monitor"
 TICK = 1.0
 STOP_GRACE = 5.0
 LINGER = 0.003
+_TARGET = "target:"
+_BREAKER_EVENTS = {
+    BreakerState.OPEN: "breaker.opened",
+    BreakerState.HALF_OPEN: "breaker.half_open",
+    BreakerState.CLOSED: "breaker.closed",
+}
 _SPOOL_PAGE = 200
 _WORSE = frozenset({SystemState.DEGRADED, SystemState.FAILED})
 
@@ -70,7 +79,8 @@ class Runtime:
         self._clock: Clock
         self._spool = Spool(Path(paths.spool))
         self._rules_stamp: tuple[int, int] | None = None
-        self._work: asyncio.Queue[tuple[SystemState, str]] = asyncio.Queue()
+        self.driver: StateDriver
+        self.breakers: BreakerDesk
         self._tasks: list[asyncio.Task[None]] = []
         self._cleanup = contextlib.AsyncExitStack()
         self._grace = STOP_GRACE
@@ -104,12 +114,15 @@ class Runtime:
         self.alerts = AlertBook(self.bus.store, self._clock)
         self.machine = StateMachine(Path(paths.state), self._clock)
         self.subscriptions = Subscriptions(self.bus, paths.home)
+        self.driver = StateDriver(self.machine)
+        self.breakers = BreakerDesk(self.bus.store, self._clock)
         await self.alerts.load()
+        await self.breakers.load()
         notes = [await self.machine.load(), _aside_note(self.bus)]
         lines = self.settings.dashboard.feed_lines
         self.feed.restore(await self.bus.store.read(lambda connection: read_recent(connection, lines)))
-        analytics_target = self._add_targets()
         self._connect()
+        analytics_target = self._add_targets()
         notes += await self.subscriptions.load()
         await self.bus.start()
         for note in filter(None, notes):
@@ -124,17 +137,20 @@ class Runtime:
             analytics=analytics_target,
             overview=overview,
             reload_rules=self.reload_rules,
+            breakers=self.breakers,
+            driver=self.driver,
         )
         self._tasks = [
-            asyncio.create_task(self._drive_state(), name="runtime-state"),
+            asyncio.create_task(self.driver.run(), name="runtime-state"),
             asyncio.create_task(self._tick_forever(), name="runtime-tick"),
         ]
         self._cleanup.push_async_callback(self._stop_tasks)
         await self._take_spool()
-        if self.machine.state is SystemState.INITIALIZING:
-            self._go(SystemState.HEALTHY, "all startup checks passed")
-        else:
-            self.bus.dispatcher.hold(self.machine.state is SystemState.MAINTENANCE)
+        self.bus.dispatcher.hold(self.machine.state is SystemState.MAINTENANCE)
+        for name in self.breakers.names:
+            if self.breakers.report(name).state == BreakerState.OPEN.value:
+                self.driver.fail(f"breaker {name}", f"{name}: breaker open since before the restart")
+        self.driver.begin()
         self.server = ControlServer(paths.socket, self.handle, self.settings.socket)
         await self.server.start()
         self._cleanup.push_async_callback(self.server.stop)
@@ -164,6 +180,11 @@ class Runtime:
         self.bus.dispatcher.on_dead = self._on_dead
         self.bus.store.on_trouble = self._on_trouble
         self.machine.on_transition = self._on_transition
+        self.driver.on_unsaved = self._on_unsaved
+        self.breakers.on_change = self._on_breaker
+        self.breakers.parked = self._parked
+        self.bus.on_breaker = lambda name, breaker: self.breakers.adopt(_TARGET + name, breaker)
+        self.bus.on_breaker_gone = lambda name: self.breakers.forget(_TARGET + name)
 
     # --- the entrance -----------------------------------------------------------------------
 
@@ -175,6 +196,10 @@ class Runtime:
     def views(self) -> int:
         """How many clients are connected."""
         return len(self.server.connections)
+
+    def _parked(self, name: str) -> int:
+        lane = self.bus.dispatcher.lanes.get(name.removeprefix(_TARGET))
+        return lane.parked if lane is not None else 0
 
     # --- what happens -----------------------------------------------------------------------
 
@@ -190,24 +215,33 @@ class Runtime:
 
     def _on_trouble(self, error: Exception | None) -> None:
         if error is None:
-            self._go(SystemState.RECOVERING, "the event store can be written again")
-            self._go(SystemState.HEALTHY, "the event store works")
+            self.driver.clear("store", "the event store can be written again")
         else:
-            self._go(SystemState.DEGRADED, f"the event store cannot be written: {error}")
+            self.driver.fail("store", f"the event store cannot be written: {error}")
 
-    def _go(self, state: SystemState, reason: str) -> None:
-        self._work.put_nowait((state, reason))
+    def _on_unsaved(self, error: TransitionNotSaved) -> None:
+        logger.error("%s", error)
+        self.alerts.raise_alert(Severity.CRITICAL, "The system state could not be saved", str(error))
 
-    async def _drive_state(self) -> None:
-        while True:
-            state, reason = await self._work.get()
-            try:
-                await self.machine.change(state, reason)
-            except TransitionRefused as error:
-                logger.info("%s (%s)", error, reason)
-            except TransitionNotSaved as error:
-                logger.error("%s", error)
-                self.alerts.raise_alert(Severity.CRITICAL, "The system state could not be saved", str(error))
+    def _on_breaker(self, name: str, change: BreakerChange) -> None:
+        """A breaker has changed: an event, an alert if it opened by itself, and the state follows."""
+        who = f" by {change.by}" if change.by else ""
+        reason = f"{name}: breaker {change.to_state.value.lower().replace('_', '-')}{who}: {change.reason}"
+        if change.to_state is BreakerState.OPEN:
+            self.driver.fail(f"breaker {name}", reason)
+            if change.by is None and self.machine.state is not SystemState.HEALTHY:
+                self.alerts.raise_alert(Severity.WARNING, f"{name}: breaker opened", change.reason)
+        elif change.to_state is BreakerState.HALF_OPEN:
+            self.driver.recovering(f"breaker {name}")
+        else:
+            self.driver.clear(f"breaker {name}", reason)
+        if change.to_state is change.from_state:
+            return
+        self._publish_own(
+            _BREAKER_EVENTS[change.to_state],
+            {"service": name, "from": change.from_state.value, "to": change.to_state.value}
+            | {"reason": change.reason, "by": change.by},
+        )
 
     def _on_transition(self, transition: Transition) -> None:
         logger.info("%s → %s: %s", transition.from_state, transition.to_state, transition.reason)

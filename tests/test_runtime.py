@@ -174,6 +174,9 @@ async def until_delivered(runtime: Runtime, event_id: int | None) -> r.EventDeta
 # --- every message --------------------------------------------------------------------------
 
 ASKED: dict[type[m.Message], Any] = {
+    m.SetBreaker: m.SetBreaker(name="target:log", action="reset", reason="a try"),
+    m.SetMaintenance: m.SetMaintenance(on=False),
+    m.QueryBreakers: m.QueryBreakers(),
     m.Publish: m.Publish(event_type="a.b", payload={"x": 1}),
     m.PublishText: m.PublishText(event_type="a.b", payload='{"x": 1}', priority="high", ttl="60"),
     m.PublishLines: m.PublishLines(lines=['{"event_type": "a.b"}', "broken", '{"event_type": "A"}']),

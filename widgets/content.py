@@ -218,40 +218,54 @@ def queue(view: QueueView, width: int, height: int) -> list[Line]:
 # --- services -------------------------------------------------------------------------------
 
 
-def services(views: tuple[ServiceView, ...], width: int, height: int) -> list[Line]:
+def services(
+    views: tuple[ServiceView, ...], width: int, height: int, selected: str | None = None
+) -> list[Line]:
     """One line a service under a heading, or what to do while there is none."""
     if not views:
         if height < 2:
             return [line((" No service is watched yet", "dim"))]
         return [clip(line(" ", part), width) for part in NO_SERVICES][:height]
     wide = width >= 76
-    heading = "   service      breaker        failures  calls/s      p95    busy  health  now" if wide else ""
+    probed = any(view.kind != "target" for view in views)
+    heading = f"   {'service':<14} {'breaker':<15}failures" + (
+        "  calls/s    p95   busy health now" if probed else "  now"
+    )
     lines = [line((heading, "dim"))] if wide and height > len(views) else []
-    return (lines + [_service(view, width, wide) for view in views])[:height]
+    place = next((place for place, view in enumerate(views) if view.name == selected), 0)
+    room = max(1, height - len(lines))
+    top = max(0, place - room + 1)
+    return lines + [_service(view, width, wide, view.name == selected) for view in views[top : top + room]]
 
 
-def _service(view: ServiceView, width: int, wide: bool) -> Line:
+def _service(view: ServiceView, width: int, wide: bool, selected: bool) -> Line:
     glyph, tone = ("■", "accent") if view.forced else BREAKER_GLYPHS.get(view.breaker, ("·", "dim"))
     word = f"FORCED {view.breaker}" if view.forced else view.breaker
-    name = fit(plain(view.name), 12)
+    target = view.kind == "target"
+    name = fit(plain(f"→ {view.name.removeprefix('target:')}" if target else view.name), 14)
     now = plain(view.fallback or view.note or "")
+    mark, row = (" ▸ ", "select") if selected else ("   ", "")
     if not wide:
-        return clip(
-            line("   ", name, " ", (f"{glyph} {word:<9}", tone), " ", millis(view.p95_ms), " ", now), width
-        )
+        figure = (millis(view.p95_ms), " ") if view.p95_ms is not None else ()
+        return clip(line(mark, name, " ", (f"{glyph} {word:<9}", tone), " ", *figure, now, row=row), width)
+    failures = f"{view.failure_count:>4} / {view.failure_threshold:<3}"
+    breaker = (f"{glyph} {word:<13}", tone)
+    if target:
+        return clip(line(mark, name, " ", breaker, failures, "  ", now, row=row), width)
     health = " ".join(_HEALTH.get(state, ("·", "dim"))[0] for state in view.health)
     return clip(
         line(
-            "   ",
+            mark,
             name,
             " ",
-            (f"{glyph} {word:<12}", tone),
-            f"{view.failure_count:>4} / {view.failure_threshold:<3}",
-            f"{view.calls_per_second:>7.1f}",
-            f"{millis(view.p95_ms):>10}",
-            f"{view.busy:>5}/{view.max_concurrent}",
-            f"   {health}  ",
+            breaker,
+            failures,
+            f"{view.calls_per_second:>6.1f}",
+            f"{millis(view.p95_ms):>9}",
+            f"{view.busy:>4}/{view.max_concurrent:<2}",
+            f" {health} ",
             now,
+            row=row,
         ),
         width,
     )

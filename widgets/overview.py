@@ -88,22 +88,52 @@ class QueuePanel(Panel):
         return content.queue(self._view, width, height)
 
 
-class ServicesPanel(Panel):
-    """The protected services."""
+class ServicesPanel(Panel, can_focus=True):
+    """What is protected. The selection stays on a name, whatever the order of the rows."""
 
     BORDER_TITLE = "Services"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._views: tuple[ServiceView, ...] = ()
+        self._name: str | None = None
 
     def show(self, views: tuple[ServiceView, ...]) -> None:
         """Take the services' newest state."""
         self._views = views
+        hint = "tab selects   r reset  o open  c close" if views else ""
+        if self.border_subtitle != hint:
+            self.border_subtitle = hint
+        self.redraw()
+
+    @property
+    def selected(self) -> ServiceView | None:
+        """The selected service; the first one while none was chosen."""
+        found = next((view for view in self._views if view.name == self._name), None)
+        return found or (self._views[0] if self._views else None)
+
+    def move(self, rows: int) -> None:
+        """Select another service."""
+        if not self._views:
+            return
+        names = [view.name for view in self._views]
+        chosen = self.selected
+        place = names.index(chosen.name) if chosen is not None else 0
+        self._name = names[min(max(place + rows, 0), len(names) - 1)]
+        self.redraw()
+
+    def on_focus(self) -> None:
+        """Show the selection."""
+        self.redraw()
+
+    def on_blur(self) -> None:
+        """Show no selection: the keys go elsewhere."""
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        return content.services(self._views, width, height)
+        chosen = self.selected
+        name = chosen.name if chosen is not None and self.has_focus else None
+        return content.services(self._views, width, height, name)
 
 
 class SystemPanel(Panel):

@@ -77,6 +77,8 @@ class EventBus:
         self.dead_letter_queue = DeadLetterQueue(store, self.dispatcher, clock)
         self.on_accepted: Callable[[list[InFlight]], None] = lambda records: None
         self._priorities = [(TopicPattern(text), level) for text, level in settings.bus.priorities.items()]
+        self.on_breaker: Callable[[str, CircuitBreaker], None] = lambda name, breaker: None
+        self.on_breaker_gone: Callable[[str], None] = lambda name: None
         self._protect = protect
         self._priority_of: dict[str, Priority] = {}
         self._route_ids: dict[tuple[str, ...], int] = {}
@@ -369,6 +371,7 @@ class EventBus:
         breaker = None
         if self._protect:
             breaker = self.circuit_breakers[name] = make_breaker(name, chosen.breaker, self.clock)
+            self.on_breaker(name, breaker)
         return self.dispatcher.add_lane(
             name,
             handle,
@@ -412,7 +415,8 @@ class EventBus:
         if self.subscribers.pop(name, None) is None:
             return False
         await self.dispatcher.remove_lane(name)
-        self.circuit_breakers.pop(name, None)
+        if self.circuit_breakers.pop(name, None) is not None:
+            self.on_breaker_gone(name)
         return True
 
     def stream(self, pattern: str, matches: Callable[[Event], bool] | None = None) -> EventStream:

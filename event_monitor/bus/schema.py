@@ -14,7 +14,7 @@ from pathlib import Path
 
 from event_monitor.errors import StoreTooNew
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SEED_COLUMNS = ("id", "timestamp", "event_type", "payload", "status", "retry_count")
 
@@ -133,7 +133,12 @@ def _to_version_1(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE events SET queued = 1 WHERE status = 'pending'")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_version_1,)
+def _to_version_2(connection: sqlite3.Connection) -> None:
+    """Circuit breakers outlive a restart."""
+    connection.execute("CREATE TABLE breakers (name TEXT PRIMARY KEY, saved JSON NOT NULL) WITHOUT ROWID")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_version_1, _to_version_2)
 
 
 def examine(connection: sqlite3.Connection, path: Path) -> None:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from textual import events
 from textual.app import App, ComposeResult
@@ -141,6 +141,16 @@ class EventMonitorApp(App[int]):
         """The live feed, also while a dialog is open."""
         return self.screen_stack[0].query_one(FeedPanel)
 
+    @property
+    def services(self) -> ServicesPanel:
+        """The services' table, also while a dialog is open."""
+        return self.screen_stack[0].query_one(ServicesPanel)
+
+    @property
+    def person(self) -> str:
+        """Who decides here, for the record."""
+        return f"{os.environ.get('USER') or os.environ.get('LOGNAME') or 'a person'} (dashboard)"
+
     # --- the picture ------------------------------------------------------------------------
 
     async def _watch(self) -> None:
@@ -229,6 +239,13 @@ class EventMonitorApp(App[int]):
             return
         self.commands.run(action_id)
 
+    def override(self, service: str, action: Literal["reset", "open", "close"]) -> None:
+        """Act on a breaker by name."""
+        if self.read_only:
+            self.say(f"{service}: this view is read-only", Severity.WARNING)
+        else:
+            self.commands.set_breaker(service, action)
+
     def action_use_theme(self, theme: str) -> None:
         """Change the colours."""
         self.theme = theme
@@ -251,6 +268,7 @@ class EventMonitorApp(App[int]):
             return ""
         return {
             "acknowledge": f"{snapshot.unacknowledged} open",
+            "maintenance": f"now {snapshot.state}",
             "freeze": f"frozen, {self.feed.waiting} waiting" if self.feed.frozen else "running",
             "retry_dead_letters": f"{snapshot.queue.dead} dead letters",
         }.get(action_id, "")

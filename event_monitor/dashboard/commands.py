@@ -6,14 +6,25 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from event_monitor.dashboard.filtering import parse_filter
 from event_monitor.errors import EventMonitorError
-from event_monitor.messages import AcknowledgeAlerts, GetEvent, Message, ReloadRules, RetryDeadLetters
-from event_monitor.model import Severity
+from event_monitor.messages import (
+    AcknowledgeAlerts,
+    GetEvent,
+    Message,
+    ReloadRules,
+    RetryDeadLetters,
+    SetBreaker,
+    SetMaintenance,
+)
+from event_monitor.model import Severity, SystemState
+from event_monitor.replies import BreakerReport, StateReport
+from event_monitor.widgets.feed import FeedPanel
+from event_monitor.widgets.overview import ServicesPanel
 
 if TYPE_CHECKING:
     from event_monitor.dashboard.app import EventMonitorApp
@@ -35,8 +46,13 @@ class Commands:
             "help": self._help,
             "palette": app.action_command_palette,
             "quit": app.exit,
-            "down": lambda: app.feed.move(1),
-            "up": lambda: app.feed.move(-1),
+            "down": lambda: self._focused().move(1),
+            "up": lambda: self._focused().move(-1),
+            "next_panel": self._next_panel,
+            "maintenance": self._maintenance,
+            "reset": lambda: self._set_breaker("reset"),
+            "open": lambda: self._set_breaker("open"),
+            "close": lambda: self._set_breaker("close"),
             "page_down": lambda: app.feed.move_page(1),
             "page_up": lambda: app.feed.move_page(-1),
             "newest": lambda: app.feed.move_to_end(last=False),
@@ -57,7 +73,7 @@ class Commands:
         async def send() -> None:
             reply = await self._ask(message)
             if reply is not None:
-                self._app.say(reply.message)
+                self._app.say(_told(reply))
                 self._app.refresh_soon()
 
         self._work(send())
@@ -85,6 +101,33 @@ class Commands:
         self._confirm(
             f"Queue all {dead:,} dead letters again?", lambda: self._send(RetryDeadLetters(all=True))
         )
+
+    def _maintenance(self) -> None:
+        snapshot = self._app.snapshot
+        if snapshot is not None and snapshot.state is SystemState.MAINTENANCE:
+            self._send(SetMaintenance(on=False, reason="ended from the dashboard"))
+            return
+        self._confirm(
+            "Begin maintenance? Events are stored; all but CRITICAL ones wait.",
+            lambda: self._send(SetMaintenance(on=True, reason="begun from the dashboard")),
+        )
+
+    def _set_breaker(self, action: Literal["open", "close", "reset"]) -> None:
+        """Act on the breaker that is selected now; its name is in the question and in the answer."""
+        chosen = self._app.services.selected
+        if chosen is None:
+            self._app.say("There is no breaker to act on: all stand closed")
+        else:
+            self.set_breaker(chosen.name, action)
+
+    def set_breaker(self, name: str, action: Literal["open", "close", "reset"]) -> None:
+        """Act on a breaker by name, after a question where that stops its traffic."""
+        message = SetBreaker(name=name, action=action, reason="from the dashboard", by=self._app.person)
+        if action == "open":
+            question = f"Hold {name} open? Nothing goes to it until it is reset."
+            self._confirm(question, lambda: self._send(message))
+        else:
+            self._send(message)
 
     def _confirm(self, question: str, then: Callable[[], None]) -> None:
         from event_monitor.dashboard.dialogs import ConfirmDialog
@@ -154,6 +197,13 @@ class Commands:
         else:
             self._app.say(f"Event {event.id} {where}")
 
+    def _focused(self) -> ServicesPanel | FeedPanel:
+        return self._app.services if self._app.services.has_focus else self._app.feed
+
+    def _next_panel(self) -> None:
+        panel = self._app.feed if self._app.services.has_focus else self._app.services
+        panel.focus()
+
     # --- the view ---------------------------------------------------------------------------
 
     def _freeze(self) -> None:
@@ -203,3 +253,13 @@ class Commands:
                 self._app.say(f"Saved {path}")
 
         self._work(save())
+
+
+def _told(reply: Any) -> str:
+    """A command's reply in a sentence."""
+    if isinstance(reply, BreakerReport):
+        held = f", held {reply.forced}" if reply.forced else ""
+        return f"{reply.service}: breaker {reply.state}{held}"
+    if isinstance(reply, StateReport):
+        return f"{reply.state}: {reply.reason}"
+    return str(reply.message)

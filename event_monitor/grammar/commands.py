@@ -6,6 +6,8 @@ from it.
 
 from __future__ import annotations
 
+import os
+
 from event_monitor.errors import InvalidRequest
 from event_monitor.grammar.decode import payload_from_text
 from event_monitor.grammar.spec import Argument, Command, Example, Option, Values
@@ -17,12 +19,15 @@ from event_monitor.messages import (
     Message,
     PublishText,
     QueryAlerts,
+    QueryBreakers,
     QueryDeadLetters,
     QueryEvents,
     QuerySubscriptions,
     ReloadRules,
     ResolveRoute,
     RetryDeadLetters,
+    SetBreaker,
+    SetMaintenance,
     Subscribe,
     Unsubscribe,
 )
@@ -104,6 +109,15 @@ def _dead_letters(values: Values) -> Message:
 
 def _route(values: Values) -> Message:
     return ResolveRoute(event_type=values["type"], payload=payload_from_text(values["payload"] or "{}"))
+
+
+def _breaker(values: Values) -> Message:
+    if values["action"] is None:
+        return QueryBreakers(name=values["service"])
+    user = os.environ.get("USER") or os.environ.get("LOGNAME") or "a person"
+    return SetBreaker(
+        name=values["service"], action=values["action"], reason=values["reason"], by=f"{user} (event-cli)"
+    )
 
 
 def _alerts(values: Values) -> Message:
@@ -335,6 +349,39 @@ _WRITE = (
             Example("event-cli dlq drop --all --yes", "all of them, without asking"),
         ),
         notes="Events keep their status and their errors. --all asks for confirmation on a terminal.",
+    ),
+    Command(
+        path=("breaker",),
+        summary="Show circuit breakers, or hold one",
+        arguments=(
+            Argument(name="service", required=False, help="whose breaker; a target's is target:NAME"),
+            Argument(
+                name="action",
+                required=False,
+                choices=("open", "close", "half_open", "reset"),
+                help="open and close hold it, half_open lets the next call try, reset lets it work by itself",
+            ),
+        ),
+        options=(Option(name="reason", metavar="TEXT", default="", help="why, for the record"),),
+        examples=(
+            Example("event-cli breaker", "all of them, one a line"),
+            Example("event-cli breaker target:log open --reason 'disk is being replaced'", "park the log"),
+            Example("event-cli breaker target:log reset", "let it work by itself again"),
+        ),
+        build=_breaker,
+    ),
+    Command(
+        path=("maintenance",),
+        summary="Begin or end planned downtime",
+        arguments=(Argument(name="switch", choices=("on", "off"), help="on or off"),),
+        options=(Option(name="reason", metavar="TEXT", default="", help="why, for the record"),),
+        examples=(
+            Example(
+                "event-cli maintenance on --reason upgrade", "events are stored, only CRITICAL ones pass"
+            ),
+            Example("event-cli maintenance off", "check everything afresh and deliver what waited"),
+        ),
+        build=lambda values: SetMaintenance(on=values["switch"] == "on", reason=values["reason"]),
     ),
     Command(
         path=("reload",),

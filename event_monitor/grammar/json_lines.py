@@ -7,7 +7,15 @@ from typing import Any
 
 import msgspec
 
-from event_monitor.replies import Alerts, DeadLetterPage, EventPage, StateReport, Subscription, Subscriptions
+from event_monitor.replies import (
+    Alerts,
+    Breakers,
+    DeadLetterPage,
+    EventPage,
+    StateReport,
+    Subscription,
+    Subscriptions,
+)
 
 _encode = msgspec.json.encode
 
@@ -20,6 +28,8 @@ def render_json(reply: Any) -> Iterator[bytes]:
         yield from map(_encode, reply.dead_letters)
     elif isinstance(reply, Subscriptions):
         yield from map(_encode, reply.subscriptions)
+    elif isinstance(reply, Breakers):
+        yield from map(_encode, reply.breakers)
     elif isinstance(reply, Alerts):
         yield from map(_encode, reply.alerts)
     elif isinstance(reply, Subscription):

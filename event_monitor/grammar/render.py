@@ -15,6 +15,8 @@ from event_monitor.replies import (
     Alerts,
     Analytics,
     AnalyticsRow,
+    BreakerReport,
+    Breakers,
     DeadLetter,
     DeadLetterPage,
     Done,
@@ -209,6 +211,35 @@ def _state(reply: StateReport, width: int, mask: Sequence[str]) -> str:
     return f"{text}\n\n{table(columns, rows, width)}"
 
 
+def _breakers(reply: Breakers, width: int, mask: Sequence[str]) -> str:
+    columns = (
+        Column("BREAKER"),
+        Column("STATE"),
+        Column("FAILURES", right=True),
+        Column("FORCED"),
+        Column("RETRY IN", right=True),
+        Column("PARKED", right=True),
+        Column("WHY", flexible=True),
+    )
+    rows = [
+        (
+            one.service,
+            one.state,
+            f"{one.failure_count} / {one.failure_threshold}",
+            one.forced or "-",
+            _duration(one.retry_after) if one.retry_after else "-",
+            f"{one.parked:,}",
+            f"{one.forced_by}: {one.forced_reason}" if one.forced else one.last_error or "",
+        )
+        for one in reply.breakers
+    ]
+    return table(columns, rows, width)
+
+
+def _breaker(reply: BreakerReport, width: int, mask: Sequence[str]) -> str:
+    return _breakers(Breakers(breakers=[reply]), width, mask)
+
+
 def _route(reply: Route, width: int, mask: Sequence[str]) -> str:
     pairs = [
         ("type", reply.event_type),
@@ -357,6 +388,8 @@ _RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
     DeadLetterPage: _dead_letters,
     Stats: _stats,
     StateReport: _state,
+    BreakerReport: _breaker,
+    Breakers: _breakers,
     Route: _route,
     Subscription: _subscription,
     Subscriptions: _subscriptions,

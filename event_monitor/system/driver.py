@@ -118,6 +118,8 @@ class StateDriver:
             step = next_step(machine.state, state)
             if step is None:
                 return True
+            if step is _S.INITIALIZING:
+                reason = self._mended
             try:
                 await machine.change(step, reason)
             except TransitionRefused as error:

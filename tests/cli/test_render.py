@@ -32,6 +32,8 @@ from event_monitor.replies import (
     Analytics,
     AnalyticsRow,
     AnyReply,
+    BreakerReport,
+    Breakers,
     DeadLetter,
     DeadLetterPage,
     Done,
@@ -53,6 +55,19 @@ TIME = "2026-11-23T20:15:30.123456Z"
 HOSTILE = (
     "x\x1b[31m\x9b2J\x00\x07\r\n\t\u202e\u2066\u200b\u2028\ufeff\U000e0001\ue000[/bold][@click=app.quit]界é"
 )
+
+
+def breaker(text: str) -> BreakerReport:
+    return BreakerReport(
+        service=text,
+        state="OPEN",
+        failure_count=5,
+        forced="open",
+        retry_after=None,
+        forced_by=text,
+        forced_reason=text,
+        last_error=text,
+    )
 
 
 def replies(text: str) -> list[object]:
@@ -118,6 +133,8 @@ def replies(text: str) -> list[object]:
         DeadLetterPage(dead_letters=[letter], more=False),
         Route(event_type=text, priority=Priority.LOW, targets=[text], rules=[text], ttl=60),
         Alerts(alerts=[Alert(id=1, at=TIME, severity=Severity.CRITICAL, title=text, detail=text)]),
+        breaker(text),
+        Breakers(breakers=[breaker(text)]),
         Analytics(by_type=[row], by_command=[row]),
         Snapshot(
             at=TIME,

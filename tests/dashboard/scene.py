@@ -13,7 +13,14 @@ import msgspec
 from event_monitor.config import DashboardSettings
 from event_monitor.dashboard.app import EventMonitorApp
 from event_monitor.errors import EventMonitorError, NotFound
-from event_monitor.messages import AcknowledgeAlerts, GetEvent, GetSnapshot, Message
+from event_monitor.messages import (
+    AcknowledgeAlerts,
+    GetEvent,
+    GetSnapshot,
+    Message,
+    SetBreaker,
+    SetMaintenance,
+)
 from event_monitor.model import (
     Alert,
     Delivery,
@@ -32,7 +39,7 @@ from event_monitor.model import (
     Totals,
     Transition,
 )
-from event_monitor.replies import Done, EventDetail
+from event_monitor.replies import BreakerReport, Done, EventDetail, StateReport
 
 NOW = datetime(2026, 3, 14, 15, 42, 7, tzinfo=UTC)
 
@@ -258,6 +265,14 @@ class FakeClient:
             return detail(message.event_id, self.payload)
         if isinstance(message, AcknowledgeAlerts):
             return Done(count=1, message="1 alert acknowledged")
+        if isinstance(message, SetBreaker):
+            state = "OPEN" if message.action == "open" else "CLOSED"
+            return BreakerReport(
+                service=message.name, state=state, failure_count=0, forced=None, retry_after=0.0
+            )
+        if isinstance(message, SetMaintenance):
+            state = SystemState.MAINTENANCE if message.on else SystemState.HEALTHY
+            return StateReport(state=state, since=self.picture.at, reason=message.reason)
         return Done(count=4, message="done")
 
     async def close(self) -> None:
