@@ -107,6 +107,8 @@ def observe(
     (excess,) = connection.execute("SELECT COUNT(*) - ? FROM learning_sequences", (max_sequences,)).fetchone()
     if excess > 0:
         connection.execute(_FORGET_SEQUENCES, (excess + max_sequences // 10,))
+        # A session that went on would complete sequences whose beginning was just forgotten.
+        connection.execute("UPDATE learning_sessions SET steps = '[]'")
     connection.execute(_FORGET_SESSIONS, (max_sessions,))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -234,6 +234,7 @@ def test_counts_are_those_of_all_windows_however_events_are_batched_and_repeated
 
 
 @given(_sessions)
+@example([("a", ["x", "z", "y"]), ("a", ["x", "y", "x"]), ("a", ["y", "x", "y"])])
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_when_room_is_short_nothing_outlives_a_part_of_itself(
     events: list[tuple[str, list[str]]],
