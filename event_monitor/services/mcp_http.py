@@ -15,6 +15,8 @@ from event_monitor.services.mcp_wire import RpcError, decode, encode, result_of
 
 _ACCEPT = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
+_SESSION_CODES = (-32_000, -32_001)
+
 
 class NeedsAuth(CallerError):
     """The server is alive and wants to know who asks."""
@@ -91,14 +93,17 @@ class HttpTransport:
         told = f"{self._client.address}: it answered {reply.status}"
         if reply.status in (401, 403):
             raise NeedsAuth(f"{told}: it needs authorisation (headers in its settings)")
-        if reply.status == 404 and self.session_id is not None:
-            self.session_id = None
-            raise SessionEnded(f"{told}: the session has ended")
         if reply.status >= 500 or reply.status in (408, 429):
             raise ServiceError(told)
         message = decode(reply.body)
         outcome = result_of(message) if message is not None and "error" in message else None
-        raise outcome if isinstance(outcome, RpcError) else RpcError(reply.status, told)
+        error = outcome if isinstance(outcome, RpcError) else RpcError(reply.status, told)
+        # The specification says 404; servers made after the SDK's example answer 400 with -32000.
+        forgotten = reply.status == 404 or (reply.status == 400 and error.code in _SESSION_CODES)
+        if forgotten and self.session_id is not None:
+            self.session_id = None
+            raise SessionEnded(f"{told}: the session has ended")
+        raise error
 
 
 class McpHttpService:

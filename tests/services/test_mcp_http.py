@@ -14,6 +14,8 @@ from event_monitor.resilience.health import CheckKind
 from event_monitor.services.base import CallerError, ServiceError
 from event_monitor.services.mcp_http import McpHttpService, SessionEnded
 
+NO_SESSION = b'{"jsonrpc":"2.0","error":{"code":-32000,"message":"no session"},"id":null}'
+
 
 class Server(http.server.ThreadingHTTPServer):
     """What the handler does, set by a test."""
@@ -21,6 +23,7 @@ class Server(http.server.ThreadingHTTPServer):
     era = "handshake"
     streams = False
     status = 0
+    forgotten = 404
     sessions: set[str]
     seen: list[tuple[str, str | None, str | None]]
 
@@ -50,9 +53,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 message["id"], {"protocolVersion": "2025-11-25", "serverInfo": {"name": "stub"}}, session
             )
         elif not modern and session is None:
-            self.answer(400, b'{"jsonrpc":"2.0","error":{"code":-32000,"message":"no session"},"id":null}')
+            self.answer(400, NO_SESSION)
         elif not modern and session not in self.server.sessions:
-            self.answer(404, b"")
+            self.answer(self.server.forgotten, NO_SESSION)
         elif method == "tools/call":
             assert not modern or self.headers["Mcp-Name"] == message["params"]["name"]
             self.say(message["id"], {"content": [message["params"]["arguments"]], "isError": False})
@@ -124,7 +127,9 @@ async def test_both_eras_and_both_kinds_of_answer(
     assert server.sessions == set()
 
 
-async def test_a_forgotten_session_is_opened_again_by_the_next_check(server: Server) -> None:
+@pytest.mark.parametrize("status", [404, 400])
+async def test_a_forgotten_session_is_opened_again_by_the_next_check(server: Server, status: int) -> None:
+    server.forgotten = status
     service = service_of(server)
     await check(service)
     server.sessions.clear()
