@@ -149,7 +149,7 @@ class _Survey:
         waiting = sorted(name for name in declared if name not in approved and name not in approvals.disabled)
         if waiting:
             told = ", ".join(name[:MAX_NAME] for name in waiting[:10])
-            self._note(f"{origin}: {len(waiting):,} servers are not approved and left out: {told!r}")
+            self._note(f"{origin}: not approved and left out ({len(waiting):,}): {told!r}")
 
     def _approvals(self, project: str, entry: Mapping[str, Any], settings: Mapping[str, Any]) -> _Approvals:
         own = [

@@ -56,7 +56,7 @@ def test_user_local_and_approved_project_scope(claude: Path, project: Path) -> N
     assert names(list(found.servers)) == [("user", "everywhere"), ("local", "mine"), ("project", "a")]
     assert [server.project for server in found.servers] == [None, str(project), str(project)]
     assert found.servers[2].origin == str(project / ".mcp.json")
-    assert len(found.notes) == 1 and "1 servers are not approved and left out: 'c'" in found.notes[0]
+    assert len(found.notes) == 1 and "not approved and left out (1): 'c'" in found.notes[0]
     assert ("local", "elsewhere") in names(discover(claude, None, {}))
 
 

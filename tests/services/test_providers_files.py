@@ -129,6 +129,8 @@ async def test_huge_and_binary_files(files: LocalFiles, root: Path) -> None:
     (root / "huge").write_text(line * (MAX_FILE_BYTES // len(line) + 100) + "the end\n")
     (root / "sparse").touch()
     os.truncate(root / "sparse", 1 << 40)
+    (root / "feeds").write_text("one\x0cstill one\u2028so\ntwo\n")
+    assert await files.call("read_file", path="feeds", head=1) == "one\x0cstill one\u2028so\n"
     (root / "binary").write_bytes(b"\x7fELF\0\0")
     (root / "latin").write_bytes(b"caf\xe9")
     for name in ("huge", "sparse"):
@@ -136,6 +138,15 @@ async def test_huge_and_binary_files(files: LocalFiles, root: Path) -> None:
             await files.call("read_file", path=name)
     assert await files.call("read_file", path="huge", head=2) == line * 2
     assert await files.call("read_file", path="huge", tail=2) == line + "the end\n"
+    (root / "one-line").write_text("x" * (MAX_FILE_BYTES + 5))
+    for name, wanted in (
+        ("huge", {"head": 200_000}),
+        ("huge", {"tail": 200_000}),
+        ("one-line", {"head": 1}),
+        ("one-line", {"tail": 1}),
+    ):
+        with pytest.raises(ServiceError, match="ask for fewer"):
+            await files.call("read_file", path=name, **wanted)
     for name in ("binary", "latin"):
         with pytest.raises(ServiceError, match=r"binary|UTF-8"):
             await files.call("read_file", path=name)

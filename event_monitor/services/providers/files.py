@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import io
 import os
 import secrets
 import stat
@@ -100,9 +101,14 @@ class LocalFiles:
         if cut:
             content = _whole_lines(content[:MAX_FILE_BYTES], drop_first=bool(tail))
         text = decoded(content, place.path)
+        lines = list(io.StringIO(text))
+        if cut and len(lines) < (head or tail):
+            raise ServiceError(
+                f"that many lines of {place.path!r} are larger than {MAX_FILE_BYTES:,} bytes; ask for fewer"
+            )
         if head:
-            return "".join(text.splitlines(keepends=True)[:head])
-        return "".join(text.splitlines(keepends=True)[-tail:]) if tail else text
+            return "".join(lines[:head])
+        return "".join(lines[-tail:]) if tail else text
 
     def _read_many(self, arguments: Mapping[str, Any], stopped: Stopped) -> list[dict[str, str]]:
         paths = arguments.get("paths")
@@ -240,7 +246,7 @@ def _replace(parent: int, name: str, content: bytes, place: Place, stopped: Stop
 
 def _whole_lines(content: bytes, drop_first: bool) -> bytes:
     if drop_first:
-        return content[content.find(b"\n") + 1 :]
+        return content.partition(b"\n")[2]
     return content[: content.rfind(b"\n") + 1]
 
 
