@@ -100,7 +100,7 @@ async def test_the_newest_event_of_a_pattern_counts_however_often_it_comes(tmp_p
     async with open_bus(tmp_path / "events.db") as bus:
         target = EvaluationTarget(bus.store, bus.clock)
         first, second, other = learned(1, "a", 3), learned(2, "a", 10), learned(3, "b", 5)
-        for one in (second, first, second, other):
+        for one in (first, second, first, other):
             await target.handle(batch(one))
         found = await target.best()
         assert [(one.name, one.figures, one.event_id) for one in found] == [

@@ -155,8 +155,8 @@ async def test_what_is_invented_replayed_or_no_command_teaches_nothing(
     async with open_bus(path) as bus:
         target = LearningTarget(bus.store, Outbox())
         await target.handle(batch(Event(**{**base, **change})))
-        await target.handle(batch(Event(**base)))
-    assert rows(path, "SELECT support FROM learning_sequences") == [(1,)]
+        await target.handle(batch(Event(**{**base, "id": 2, "payload": {"command": "ls"}})))
+    assert rows(path, "SELECT sequence FROM learning_sequences") == [('["ls"]',)]
 
 
 @pytest.mark.parametrize(

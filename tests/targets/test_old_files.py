@@ -73,7 +73,7 @@ def test_what_is_no_backup_is_never_touched(tmp_path: Path) -> None:
     backups = tmp_path / "backups"
     for directory in (elsewhere, backups, backups / "deep.tar"):
         directory.mkdir()
-    kept = make(elsewhere / "kept.tar", 900)
+    kept = make(elsewhere / "kept.tar", 1)
     make(backups / "deep.tar" / "inner.tar", 900)
     for name in ("notes.md", ".hidden.tar", "upper.TAR", "x.tar\n"):
         make(backups / name, 900)

@@ -130,6 +130,22 @@ async def test_a_transaction_ends_when_its_time_is_up_and_the_next_goes_on(tmp_p
     assert [part.events for part in parts] == [4, 4, 2]
 
 
+async def test_an_event_that_is_queued_again_after_it_was_found_stays(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    async with open_bus(path, logged) as bus:
+        for _ in range(3):
+            await bus.publish("a.b")
+        await bus.settled()
+
+        def queue_again(part: Forgotten) -> None:
+            bus.store.change(
+                lambda ledger: ledger.connection.execute("UPDATE events SET status = 'pending' WHERE id = 2")
+            )
+
+        assert await retention(bus, 31, batch_seconds=0.0, on_forgotten=queue_again).run() == Forgotten(2, 0)
+        assert ids(path) == [2]
+
+
 async def test_a_cancelled_run_is_taken_up_again_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     async with open_bus(path, logged) as bus:
