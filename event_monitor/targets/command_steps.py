@@ -73,16 +73,25 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 def _commands(tokens: Iterator[str]) -> Iterator[list[str]]:
-    """The words of each command; of a pipeline its first."""
+    """The words of each command; of a pipeline its first. What stands in parentheses after a word
+    is an argument."""
     words: list[str] = []
     piped = redirected = False
+    depth = 0
     for token in tokens:
-        characters = set(token)
-        if redirected or not token or not characters <= _OPERATORS:
+        is_operator = bool(token) and set(token) <= _OPERATORS
+        if is_operator and (depth or (words and "(" in token)):
+            depth, token = _close(token, depth)
+            redirected = False
+            if not token:
+                continue
+        if depth:
+            continue
+        if redirected or not is_operator:
             if not redirected:
                 words.append(token)
             redirected = False
-        elif characters & {"<", ">"}:
+        elif "<" in token or ">" in token:
             redirected = True
         else:
             if not piped:
@@ -90,6 +99,19 @@ def _commands(tokens: Iterator[str]) -> Iterator[list[str]]:
             words, piped = [], token in ("|", "|&")
     if not piped:
         yield words
+
+
+def _close(token: str, depth: int) -> tuple[int, str]:
+    """How many parentheses are open after an operator, and what of it follows the last closed one."""
+    rest = ""
+    for character in token:
+        if character == "(":
+            depth, rest = depth + 1, ""
+        elif character == ")" and depth:
+            depth, rest = depth - 1, ""
+        else:
+            rest += character
+    return depth, "" if depth else rest
 
 
 def _step(words: Sequence[str]) -> str | None:

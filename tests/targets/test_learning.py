@@ -144,7 +144,7 @@ async def test_trying_the_same_again_is_one_step_and_what_seldom_follows_is_not_
         {"replay_of": 1},
         {"event_type": "command.started"},
         {"event_type": "tool.executed"},
-        {"payload": {"command": "$(unreadable)"}},
+        {"payload": {"command": "$EDITOR x"}},
     ],
 )
 async def test_what_is_invented_replayed_or_no_command_teaches_nothing(

@@ -56,7 +56,6 @@ async def test_the_named_service_is_recovered_with_a_reason_that_shows_no_secret
 @pytest.mark.parametrize(
     ("names", "payload", "said"),
     [
-        (("github",), {}, "names no service: put its name into the payload's service"),
         (("github", "memory"), {"service": "gihub"}, "no service is named 'gihub': choose github, memory"),
         ((), {"service": "github"}, "none is configured, add it under services in event-monitor.yaml"),
         (("github",), {"service": "\x1b[2J"}, r"no service is named '\\x1b\[2J'"),
