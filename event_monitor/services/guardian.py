@@ -9,6 +9,7 @@ written when the guardian has the child's group: there is no moment at which a c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -98,16 +99,19 @@ class Guardian:
             pipe = transport.get_pipe_transport(0)
             assert isinstance(pipe, asyncio.WriteTransport)
             pipe.write(b"go\n")
-        except BaseException:
+        except OSError as error:
             transport.close()
-            raise
+            self._groups.discard(transport.get_pid())
+            raise CannotStart(f"{command[0]} is not started, for nothing would guard it: {error}") from error
         return transport, child
 
     def release(self, group: int) -> None:
         """The group has ended and its number may be given to others."""
         if group in self._groups:
             self._groups.discard(group)
-            self._tell(f"free {group}\n")
+            # Where no guardian can be started now, the next child's start tries again.
+            with contextlib.suppress(OSError):
+                self._tell(f"free {group}\n")
 
     async def close(self) -> None:
         """End the guardian, and with it every group that is still held. Safe to call twice."""

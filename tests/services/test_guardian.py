@@ -131,3 +131,18 @@ async def test_a_relative_program_is_looked_up_where_it_runs(guardian: Guardian,
     _, child = await guardian.spawn(Recorder, ["./run.sh"], os.environ, str(tmp_path), talks=False)
     await child.ended
     assert child.output[1].decode().strip() == str(tmp_path)
+
+
+async def test_a_child_that_nothing_would_guard_is_not_started(
+    guardian: Guardian, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+
+    def full(*_: object, **__: object) -> None:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(Guardian, "_begin", full)
+    with pytest.raises(CannotStart, match="no more processes"):
+        await guardian.spawn(Recorder, ["touch", str(mark)], os.environ, None, talks=True)
+    assert guardian.groups == frozenset()
+    assert not mark.exists()
