@@ -17,6 +17,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from event_monitor.resilience.bulkhead import BulkheadFull, BulkheadTimeout
+
 T = TypeVar("T")
 
 
@@ -103,7 +105,7 @@ class Permit:
         """The call failed; whether that counts depends on the error."""
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
-            breaker._failure(self._generation, error)
+            breaker._failure(self._generation, self._started, error)
 
     def release(self) -> None:
         """The call was cancelled, or never made: neither success nor failure."""
@@ -113,7 +115,7 @@ class Permit:
 
 
 def _counts(error: BaseException) -> bool:
-    return not isinstance(error, CircuitOpenError)
+    return not isinstance(error, CircuitOpenError | BulkheadFull | BulkheadTimeout)
 
 
 def _loop_time() -> float:
@@ -161,7 +163,6 @@ class CircuitBreaker:
     """
 
     __slots__ = (
-        "_changed_at",
         "_failure_limit",
         "_failures",
         "_generation",
@@ -207,6 +208,8 @@ class CircuitBreaker:
             raise ValueError("failure_threshold, window and minimum_calls must be 1 or more")
         if not (0 < timeout < math.inf and 0 < recovery_timeout < math.inf and slow_after > 0):
             raise ValueError("timeout, recovery_timeout and slow_after must be positive seconds")
+        if probe_lease is not None and not probe_lease > 0:
+            raise ValueError("probe_lease must be positive seconds")
         for rate in (failure_rate, slow_rate):
             if rate is not None and not 0 < rate <= 1:
                 raise ValueError(f"a rate is a share over 0 and up to 1, not {rate}")
@@ -215,7 +218,7 @@ class CircuitBreaker:
         self.timeout = timeout
         self.recovery_timeout = recovery_timeout
         self.slow_after = slow_after
-        self.minimum_calls = minimum_calls
+        self.minimum_calls = min(minimum_calls, window)
         self.is_failure = is_failure
         self.clock = clock
         self.listeners: list[Callable[[CircuitBreaker, BreakerChange], None]] = []
@@ -226,14 +229,13 @@ class CircuitBreaker:
         self.forced_reason = ""
         self._failure_limit = failure_rate
         self._slow_limit = slow_rate
-        self._lease = probe_lease or max(recovery_timeout, slow_after)
+        self._lease = max(recovery_timeout, slow_after) if probe_lease is None else probe_lease
         self._state = BreakerState.CLOSED
         self._generation = 0
         self._failures: deque[float] = deque(maxlen=failure_threshold)
         self._window = _Window(window)
         self._retry_at = 0.0
         self._probe: float | None = None
-        self._changed_at = 0.0
 
     # --- what is known ----------------------------------------------------------------------
 
@@ -257,7 +259,10 @@ class CircuitBreaker:
         now = self.clock()
         if self._state is BreakerState.OPEN:
             return max(0.0, self._retry_at - now)
-        return max(0.0, self._probe + self._lease - now) if self._probe is not None else 0.0
+        if self._probe is None:
+            return 0.0
+        ends = self._probe + self._lease
+        return ends - now if now < ends else max(0.0, ends + self.recovery_timeout - now)
 
     def would_pass(self) -> bool:
         """Whether a call would be let through now. Reserves nothing."""
@@ -277,15 +282,16 @@ class CircuitBreaker:
             if self.forced is ForcedBy.OPEN:
                 self._reject(math.inf)
             return Permit(self, self._generation, now)
+        if self._state is BreakerState.HALF_OPEN and self._probe is not None:
+            ends = self._probe + self._lease
+            if now < ends:
+                self._reject(ends - now)
+            # The wait counts from the end of the lease, however long nobody called.
+            self._open(ends, "the probe did not return")
         if self._state is BreakerState.OPEN:
             if now < self._retry_at:
                 self._reject(self._retry_at - now)
-            self._go(BreakerState.HALF_OPEN, now, "the recovery time has passed")
-        elif self._probe is not None:
-            if now < self._probe + self._lease:
-                self._reject(self._probe + self._lease - now)
-            self._open(now, "the probe did not return")
-            self._reject(self.recovery_timeout)
+            self._go(BreakerState.HALF_OPEN, now, "the recovery time has passed", probe=now)
         self._probe = now
         return Permit(self, self._generation, now)
 
@@ -331,7 +337,7 @@ class CircuitBreaker:
         if slow:
             self._check_rates(now)
 
-    def _failure(self, generation: int, error: BaseException) -> None:
+    def _failure(self, generation: int, started: float, error: BaseException) -> None:
         if not self.is_failure(error):
             self.counters.ignored += 1
             self._give_back(generation)
@@ -345,8 +351,11 @@ class CircuitBreaker:
         if self._state is BreakerState.HALF_OPEN:
             self._open(now, f"the probe failed: {self.last_error}")
             return
+        slow = now - started >= self.slow_after
+        if slow:
+            self.counters.slow += 1
         self._failures.append(now)
-        self._window.add(1)
+        self._window.add(3 if slow else 1)
         if len(self._failures) == self.failure_threshold and now - self._failures[0] <= self.timeout:
             self._open(now, f"{self.failure_threshold} failures in a row ({self.last_error})")
         else:
@@ -379,12 +388,18 @@ class CircuitBreaker:
         self.counters.opened += 1
         self._go(BreakerState.OPEN, now, reason, by)
 
-    def _go(self, to: BreakerState, now: float, reason: str, by: str | None = None) -> None:
+    def _go(
+        self,
+        to: BreakerState,
+        now: float,
+        reason: str,
+        by: str | None = None,
+        probe: float | None = None,
+    ) -> None:
         change = BreakerChange(self._state, to, now, reason, by)
         self._state = to
         self._generation += 1
-        self._probe = None
-        self._changed_at = now
+        self._probe = probe
         if to is not BreakerState.HALF_OPEN:
             self._window.clear()
         if to is BreakerState.CLOSED:

@@ -27,16 +27,21 @@ class RetryBudget:
 
     def attempt(self) -> None:
         """A first attempt was made."""
-        self._attempts.append(self._clock())
+        now = self._clock()
+        attempts = self._attempts
+        attempts.append(now)
+        while attempts[0] <= now - self._window:
+            attempts.popleft()
 
     def try_retry(self) -> bool:
         """Whether one more retry is within the budget; it is then counted."""
-        oldest = self._clock() - self._window
+        now = self._clock()
+        oldest = now - self._window
         for times in (self._attempts, self._retries):
             while times and times[0] <= oldest:
                 times.popleft()
-        if len(self._retries) >= self._floor + self._ratio * len(self._attempts):
+        if len(self._retries) + 1 > self._floor + self._ratio * len(self._attempts):
             self.refused += 1
             return False
-        self._retries.append(self._clock())
+        self._retries.append(now)
         return True

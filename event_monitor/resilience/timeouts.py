@@ -54,14 +54,15 @@ def child_limit(seconds: float, now: float) -> float:
 
 class DeadlineScope:
     """``async with DeadlineScope(seconds)``: cancels its body at the deadline and raises
-    ``DeadlineExceeded``. Cheaper than ``asyncio.timeout``; ``deadline`` is in the loop's time."""
+    ``DeadlineExceeded``. Cheaper than ``asyncio.timeout``; ``deadline`` is in the loop's time.
+    ``expired`` says that it was reached, also where the body swallowed its cancellation."""
 
-    __slots__ = ("_cancelled", "_loop", "_task", "_timer", "_token", "deadline", "seconds")
+    __slots__ = ("_cancelling", "_task", "_timer", "_token", "deadline", "expired", "seconds")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.deadline = 0.0
-        self._cancelled = False
+        self.expired = False
 
     async def __aenter__(self) -> Self:
         self.enter()
@@ -80,9 +81,10 @@ class DeadlineScope:
             raise RuntimeError("a deadline needs a running task")
         loop = asyncio.get_running_loop()
         now = loop.time()
-        self.seconds = child_limit(self.seconds, now)
-        self.deadline = now + max(0.0, self.seconds)
+        self.seconds = max(0.0, child_limit(self.seconds, now))
+        self.deadline = now + self.seconds
         self._task = task
+        self._cancelling = task.cancelling()
         self._token = current_deadline.set(self.deadline)
         self._timer = loop.call_at(self.deadline, self._expire)
 
@@ -90,12 +92,12 @@ class DeadlineScope:
         """End; answers whether the body was ended by this deadline."""
         self._timer.cancel()
         current_deadline.reset(self._token)
-        if not self._cancelled:
+        if not self.expired:
             return False
-        return self._task.uncancel() <= 0 and isinstance(error, asyncio.CancelledError)
+        return self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError)
 
     def _expire(self) -> None:
-        self._cancelled = True
+        self.expired = True
         self._task.cancel()
 
 
@@ -161,8 +163,7 @@ class TimeoutManager:
                 self.counters.expired += 1
                 raise DeadlineExceeded(f"no answer within {scope.seconds:.3g} s") from error
             raise
-        if scope.leave(None):
-            self.counters.expired += 1
+        scope.leave(None)
         self.counters.completed += 1
         return value  # type: ignore[no-any-return]
 
@@ -179,26 +180,30 @@ class TimeoutManager:
             task: asyncio.Task[T] = asyncio.create_task(_awaited(func), name=name)
         finally:
             current_deadline.reset(token)
+        expired = False
         try:
             done, _ = await asyncio.wait([task], timeout=limit)
-            if not done:
-                task.cancel()
-                done, _ = await asyncio.wait([task], timeout=GRACE * limit)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if not done:
-            self._abandon(task, name, loop.time())
-        elif not task.cancelled():
-            self.counters.completed += 1
-            return task.result()
-        self.counters.expired += 1
-        raise DeadlineExceeded(f"{name}: no answer within {limit:.3g} s")
+            expired = not done
+        finally:
+            if not task.done():
+                await self._end(task, GRACE * limit, name)
+        if expired and (not task.done() or task.cancelled()):
+            self.counters.expired += 1
+            raise DeadlineExceeded(f"{name}: no answer within {limit:.3g} s")
+        value = task.result()
+        self.counters.completed += 1
+        return value
 
-    def _abandon(self, task: asyncio.Task[Any], name: str, now: float) -> None:
-        self.counters.abandoned += 1
-        self.abandoned[task] = Abandoned(name, now, task)
-        task.add_done_callback(self._returned)
+    async def _end(self, task: asyncio.Task[Any], grace: float, name: str) -> None:
+        """Cancel the task; leave it behind if it has not ended after the grace."""
+        task.cancel()
+        try:
+            await asyncio.wait([task], timeout=grace)
+        finally:
+            if not task.done():
+                self.counters.abandoned += 1
+                self.abandoned[task] = Abandoned(name, asyncio.get_running_loop().time(), task)
+            task.add_done_callback(self._returned)
 
     def _returned(self, task: asyncio.Task[Any]) -> None:
         self.abandoned.pop(task, None)
