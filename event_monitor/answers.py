@@ -17,7 +17,10 @@ from event_monitor.clock import parse_time
 from event_monitor.control.hooks import translate
 from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
 from event_monitor.grammar.decode import publish_from_line, publish_from_text
+from event_monitor.kill_switch import KillSwitch
 from event_monitor.model import Delivery, DeliveryState, Event, Snapshot, Status
+from event_monitor.services.guard import ServiceGuard
+from event_monitor.services.registry import ServiceRegistry
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.system.alerts import AlertBook
 from event_monitor.system.driver import StateDriver
@@ -57,6 +60,8 @@ class Answers:
         reload_rules: Callable[[], Awaitable[str]],
         breakers: BreakerDesk,
         driver: StateDriver,
+        services: ServiceRegistry,
+        switch: KillSwitch,
     ) -> None:
         self._bus = bus
         self._alerts = alerts
@@ -67,6 +72,8 @@ class Answers:
         self._reload_rules = reload_rules
         self._breakers = breakers
         self._driver = driver
+        self._services = services
+        self._switch = switch
         self._handlers: dict[type[m.Message], Callable[[Any], Awaitable[Any]]] = {
             m.Publish: self._publish,
             m.PublishText: self._publish_text,
@@ -80,7 +87,10 @@ class Answers:
             m.ReloadRules: self._reload,
             m.SetBreaker: self._set_breaker,
             m.SetMaintenance: self._set_maintenance,
+            m.Resume: self._resume,
+            m.RestartService: self._restart_service,
             m.QueryBreakers: self._list_breakers,
+            m.QueryHealth: self._health,
             m.Ping: self._ping,
             m.GetSnapshot: self._snapshot,
             m.GetStats: self._stats,
@@ -216,6 +226,23 @@ class Answers:
         await self._driver.maintain(message.on, message.reason)
         return await self._state(m.GetState())
 
+    async def _resume(self, message: m.Resume) -> r.StateReport:
+        if await self._switch.resume(message.by or _PERSON, message.reason):
+            await self._driver.settle()
+        return await self._state(m.GetState())
+
+    async def _restart_service(self, message: m.RestartService) -> r.Done:
+        guard = self._guard(message.service)
+        await guard.service.restart(message.reason or "asked by a person")
+        return r.Done(count=1, message=f"{guard.name} is being restarted")
+
+    def _guard(self, name: str) -> ServiceGuard:
+        guard = self._services.get(name)
+        if guard is None:
+            known = ", ".join(sorted(self._services)) or "none is configured"
+            raise NotFound(f"no service is named {name[:80]}", f"known: {known}")
+        return guard
+
     # --- queries ----------------------------------------------------------------------------
 
     async def _ping(self, message: m.Ping) -> r.Pong:
@@ -301,12 +328,32 @@ class Answers:
         names = [message.name] if message.name is not None else self._breakers.names
         return r.Breakers(breakers=[self._breakers.report(name) for name in names])
 
+    async def _health(self, message: m.QueryHealth) -> r.HealthReport:
+        guards = [self._guard(message.service)] if message.service else list(self._services.values())
+        return r.HealthReport(services=[_health_of(guard) for guard in guards])
+
     async def _list_alerts(self, message: m.QueryAlerts) -> r.Alerts:
         return r.Alerts(alerts=list(self._alerts.newest(_limit(message.limit))))
 
     async def _report(self, message: m.GetAnalytics) -> r.Analytics:
         since = parse_time(message.since, self._bus.clock.wall()) if message.since else None
         return await self._analytics.report(since)
+
+
+def _health_of(guard: ServiceGuard) -> r.ServiceHealth:
+    startup, readiness, liveness = (verdict.value for verdict in guard.verdicts())
+    error = next((result.error for _, result in reversed(guard.recent) if result.error), None)
+    return r.ServiceHealth(
+        service=guard.name,
+        kind=guard.settings.kind,
+        startup=startup,
+        readiness=readiness,
+        liveness=liveness,
+        breaker=guard.breaker.state.value,
+        fallback=guard.fallback.active,
+        error=error,
+        details=guard.service.describe(),
+    )
 
 
 def _from_line(line: str, source: str | None) -> m.Publish | EventMonitorError:

@@ -122,7 +122,7 @@ class ProbeSettings(Section, frozen=True):
 
 
 class ServiceProbes(Section, frozen=True):
-    startup: ProbeSettings = ProbeSettings(interval=5.0, limit=30.0, failures=1)
+    startup: ProbeSettings = ProbeSettings(interval=5.0, limit=30.0, failures=3)
     readiness: ProbeSettings = ProbeSettings()
     liveness: ProbeSettings = ProbeSettings(interval=30.0)
 
@@ -216,6 +216,8 @@ class Settings(Section, frozen=True):
         "credential",
         "private_key",
     )
+    services: tuple[ServiceSettings, ...] = ()
+    fallback: FallbackSettings = FallbackSettings()
     socket: SocketSettings = SocketSettings()
     dashboard: DashboardSettings = DashboardSettings()
 
@@ -225,4 +227,8 @@ class Settings(Section, frozen=True):
 
     def timeout_of(self, target: TargetSettings) -> float:
         """A target's timeout in seconds, its tier's name resolved."""
-        return self.timeouts[target.timeout] if isinstance(target.timeout, str) else target.timeout
+        return self.seconds(target.timeout)
+
+    def seconds(self, timeout: float | str) -> float:
+        """A timeout in seconds, a tier's name resolved."""
+        return self.timeouts[timeout] if isinstance(timeout, str) else timeout

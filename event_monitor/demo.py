@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 from event_monitor.messages import Publish
@@ -61,17 +63,22 @@ class Demo:
             elif mood < 0.045:
                 yield _event("user.needed", {"message": "the assistant waits for your permission"}), 0.5
             elif mood < 0.055:
-                yield (
-                    _event("backup.completed", {"path": "/home/demo/backup.tar.zst", "size": 48_123_904}),
-                    0.3,
-                )
+                yield _event("backup.completed", await asyncio.to_thread(self._backup)), 0.3
             elif mood < 0.06:
-                yield (
-                    _event("pattern.learned", {"name": "edit-test-commit", "support": rng.randint(3, 20)}),
-                    0.3,
-                )
+                yield _event("pattern.learned", self._pattern()), 0.3
             else:
                 yield rng.choices(kinds, (5, 4, 4, 1))[0](), rng.expovariate(6.0)
+
+    def _pattern(self) -> dict[str, Any]:
+        support = self._random.randint(3, 20)
+        return {"name": "edit-test-commit", "support": support, "confidence": 0.8, "lift": 3.0}
+
+    def _backup(self) -> dict[str, Any]:
+        """A real file in the throw-away home, so that its verification has something to verify."""
+        path = Path(self._runtime.paths.home) / "backup.tar"
+        content = self._random.randbytes(4_096)
+        path.write_bytes(content)
+        return {"path": str(path), "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
     def _command(self) -> Publish:
         rng = self._random

@@ -21,6 +21,7 @@ from event_monitor.replies import (
     Done,
     EventDetail,
     EventPage,
+    HealthReport,
     Pong,
     Published,
     PublishedLines,
@@ -151,6 +152,21 @@ class SetMaintenance(Message, tag="set_maintenance", frozen=True):
     reason: str = ""
 
 
+class Resume(Message, tag="resume", frozen=True):
+    """Go on after the kill switch: dispatch again, and give back the breakers that it opened. Answers
+    ``StateReport``."""
+
+    reason: str = ""
+    by: str = ""
+
+
+class RestartService(Message, tag="restart_service", frozen=True):
+    """Begin a service's recovery now. Answers ``Done``."""
+
+    service: str
+    reason: str = ""
+
+
 # --- queries --------------------------------------------------------------------------------
 
 
@@ -224,6 +240,12 @@ class QueryBreakers(Message, tag="query_breakers", frozen=True):
     name: str | None = None
 
 
+class QueryHealth(Message, tag="query_health", frozen=True):
+    """Answers ``HealthReport``: all services, or the one that is named."""
+
+    service: str | None = None
+
+
 class QueryAlerts(Message, tag="query_alerts", frozen=True):
     """Answers ``Alerts``, the newest first."""
 
@@ -249,6 +271,8 @@ COMMANDS: tuple[type[Message], ...] = (
     ReloadRules,
     SetBreaker,
     SetMaintenance,
+    Resume,
+    RestartService,
 )
 
 AnyMessage = (
@@ -264,6 +288,8 @@ AnyMessage = (
     | ReloadRules
     | SetBreaker
     | SetMaintenance
+    | Resume
+    | RestartService
     | Ping
     | GetSnapshot
     | GetStats
@@ -274,6 +300,7 @@ AnyMessage = (
     | ResolveRoute
     | QuerySubscriptions
     | QueryBreakers
+    | QueryHealth
     | QueryAlerts
     | GetAnalytics
 )
@@ -292,6 +319,8 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     ReloadRules: Done,
     SetBreaker: BreakerReport,
     SetMaintenance: StateReport,
+    Resume: StateReport,
+    RestartService: Done,
     Ping: Pong,
     GetSnapshot: Snapshot,
     GetStats: Stats,
@@ -302,6 +331,7 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     ResolveRoute: Route,
     QuerySubscriptions: Subscriptions,
     QueryBreakers: Breakers,
+    QueryHealth: HealthReport,
     QueryAlerts: Alerts,
     GetAnalytics: Analytics,
 }

@@ -85,10 +85,12 @@ class Overview:
         return sum(lane.parked for lane in self._runtime.bus.dispatcher.lanes.values())
 
     def _services(self) -> tuple[ServiceView, ...]:
-        """Targets whose breaker does not stand closed by itself: what a person should look at."""
+        """All services, then the targets whose breaker does not stand closed by itself."""
         runtime = self._runtime
-        views = []
+        views = [guard.view() for guard in runtime.services.values()]
         for name in runtime.breakers.names:
+            if name in runtime.services:
+                continue
             report = runtime.breakers.report(name)
             if report.state == "CLOSED" and report.forced is None:
                 continue

@@ -175,6 +175,25 @@ class Breakers(Reply, frozen=True):
     breakers: list[BreakerReport]
 
 
+class ServiceHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One service: its checks are ``pass``, ``fail`` or ``unknown``; ``details`` is what its kind
+    tells (pid, restarts, transport), ``error`` what the last failed probe said."""
+
+    service: str
+    kind: str
+    startup: str
+    readiness: str
+    liveness: str
+    breaker: str
+    fallback: str | None = None
+    error: str | None = None
+    details: dict[str, Any] = {}
+
+
+class HealthReport(Reply, frozen=True):
+    services: list[ServiceHealth]
+
+
 class Alerts(Reply, frozen=True):
     alerts: list[Alert]
 
@@ -211,6 +230,7 @@ AnyReply = (
     | Route
     | BreakerReport
     | Breakers
+    | HealthReport
     | Alerts
     | Analytics
     | Snapshot

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
+from msgspec.structs import replace
+
 from event_monitor.answers import Answers
 from event_monitor.breakers import BreakerDesk
 from event_monitor.bus.event_bus import EventBus
@@ -29,22 +31,32 @@ from event_monitor.errors import (
     InvalidEvent,
     StoreUnavailable,
 )
+from event_monitor.kill_switch import KillSwitch
 from event_monitor.messages import Message
-from event_monitor.model import Severity, SystemState, Transition
+from event_monitor.model import DeliveryState, Severity, SystemState, Transition
 from event_monitor.overview import Overview
 from event_monitor.paths import HomePaths
 from event_monitor.resilience.breaker import BreakerChange, BreakerState
+from event_monitor.services.recoverables import Recoverables
+from event_monitor.services.registry import ServiceChange, ServiceRegistry
 from event_monitor.settings_file import load_settings
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.system.alerts import AlertBook
 from event_monitor.system.driver import StateDriver
 from event_monitor.system.state_machine import StateMachine, TransitionNotSaved
-from event_monitor.targets import NAMES, analytics, log
+from event_monitor.targets import NAMES, analytics, cleanup, learning, log
 from event_monitor.targets.alert import AlertTarget
 from event_monitor.targets.analytics import AnalyticsTarget
+from event_monitor.targets.cleanup import CleanupTarget, LogPolicy
+from event_monitor.targets.evaluation import EvaluationTarget
+from event_monitor.targets.kill_switch import KillSwitchTarget
+from event_monitor.targets.learning import LearningTarget
 from event_monitor.targets.log import LogTarget
 from event_monitor.targets.notification import NotificationTarget
+from event_monitor.targets.recovery import RecoveryTarget
+from event_monitor.targets.retention import StoreRetention
 from event_monitor.targets.storage import StorageTarget
+from event_monitor.targets.verification import VerificationTarget
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +64,8 @@ SOURCE = "event-monitor"
 TICK = 1.0
 STOP_GRACE = 5.0
 LINGER = 0.003
+STARTUP_PATIENCE = 20.0
+CLEANUP_INTERVAL = 3_600.0
 _TARGET = "target:"
 _BREAKER_EVENTS = {
     BreakerState.OPEN: "breaker.opened",
@@ -81,6 +95,9 @@ class Runtime:
         self._rules_stamp: tuple[int, int] | None = None
         self.driver: StateDriver
         self.breakers: BreakerDesk
+        self.services: ServiceRegistry
+        self.switch: KillSwitch
+        self._cleaning: CleanupTarget
         self._tasks: list[asyncio.Task[None]] = []
         self._cleanup = contextlib.AsyncExitStack()
         self._grace = STOP_GRACE
@@ -116,6 +133,8 @@ class Runtime:
         self.subscriptions = Subscriptions(self.bus, paths.home)
         self.driver = StateDriver(self.machine)
         self.breakers = BreakerDesk(self.bus.store, self._clock)
+        self.services = ServiceRegistry(self.settings, self._clock)
+        self.switch = KillSwitch(self.bus.store, self.breakers, self.services.names)
         await self.alerts.load()
         await self.breakers.load()
         notes = [await self.machine.load(), _aside_note(self.bus)]
@@ -124,6 +143,10 @@ class Runtime:
         self._connect()
         analytics_target = self._add_targets()
         notes += await self.subscriptions.load()
+        for name, guard in self.services.items():
+            self.breakers.adopt(name, guard.breaker)
+        notes += self.services.problems
+        await self.switch.load()
         await self.bus.start()
         for note in filter(None, notes):
             logger.warning("%s", note)
@@ -139,18 +162,23 @@ class Runtime:
             reload_rules=self.reload_rules,
             breakers=self.breakers,
             driver=self.driver,
+            services=self.services,
+            switch=self.switch,
         )
         self._tasks = [
             asyncio.create_task(self.driver.run(), name="runtime-state"),
             asyncio.create_task(self._tick_forever(), name="runtime-tick"),
+            asyncio.create_task(self._clean_forever(), name="runtime-cleanup"),
         ]
         self._cleanup.push_async_callback(self._stop_tasks)
+        self._cleanup.push_async_callback(self.services.stop)
+        await self.services.start()
         await self._take_spool()
-        self.bus.dispatcher.hold(self.machine.state is SystemState.MAINTENANCE)
+        self._hold()
         for name in self.breakers.names:
             if self.breakers.report(name).state == BreakerState.OPEN.value:
                 self.driver.fail(f"breaker {name}", f"{name}: breaker open since before the restart")
-        self.driver.begin()
+        self._tasks.append(asyncio.create_task(self._begin(), name="runtime-startup"))
         self.server = ControlServer(paths.socket, self.handle, self.settings.socket)
         await self.server.start()
         self._cleanup.push_async_callback(self.server.stop)
@@ -171,6 +199,28 @@ class Runtime:
         self.bus.add_target("alert", AlertTarget(self.alerts, mask).handle, batch_size=64)
         notification = NotificationTarget(self.settings.notification.via, self.alerts, mask=mask)
         self.bus.add_target("notification", notification.handle)
+        self.bus.add_target("recovery", RecoveryTarget(Recoverables(self.services), mask).handle)
+        self.bus.add_target("kill-switch", KillSwitchTarget(self.switch, mask).handle)
+        learner = LearningTarget(store, self.bus.publish)
+        self.bus.add_target("learning", learner.handle, batch_size=learning.BATCH)
+        self.bus.add_target("evaluation", EvaluationTarget(store, self._clock).handle, batch_size=64)
+        long = replace(self.settings.target("verification"), timeout="batch_processing")
+        self.bus.add_target("verification", VerificationTarget(self.bus.publish).handle, settings=long)
+        log_policy = LogPolicy(log_target.path, self.settings.store.retention_days, self.settings.log.keep)
+        counts = self.bus.dispatcher.counts
+        retention = StoreRetention(
+            store,
+            self._clock,
+            days=self.settings.store.retention_days,
+            on_forgotten=lambda gone: counts.subtract({DeliveryState.DEAD: gone.dead_letters}),
+        )
+        self._cleaning = CleanupTarget(retention, self._clock, logs=log_policy)
+        self.bus.add_target(
+            "cleanup",
+            self._cleaning.handle,
+            batch_size=cleanup.BATCH,
+            settings=replace(self.settings.target("cleanup"), timeout="research_tasks"),
+        )
         return analytics_target
 
     def _connect(self) -> None:
@@ -182,6 +232,8 @@ class Runtime:
         self.machine.on_transition = self._on_transition
         self.driver.on_unsaved = self._on_unsaved
         self.breakers.on_change = self._on_breaker
+        self.services.on_change = self._on_service
+        self.switch.on_change = self._on_switch
         self.breakers.parked = self._parked
         self.bus.on_breaker = lambda name, breaker: self.breakers.adopt(_TARGET + name, breaker)
         self.bus.on_breaker_gone = lambda name: self.breakers.forget(_TARGET + name)
@@ -243,9 +295,37 @@ class Runtime:
             | {"reason": change.reason, "by": change.by},
         )
 
+    def _on_service(self, change: ServiceChange) -> None:
+        """A service is down, up, or answered for by a fallback: an event, and the state follows."""
+        what = f"service {change.service} {change.what}"
+        if change.well:
+            self.driver.clear(what, change.reason)
+        else:
+            self.driver.fail(what, change.reason, critical=change.critical)
+        if change.what == "health":
+            event_type = (
+                f"{'mcp.server' if change.kind == 'mcp' else 'service'}.{'up' if change.well else 'down'}"
+            )
+        else:
+            event_type = f"fallback.{'ended' if change.well else 'began'}"
+        key = "reason" if change.well else "error"
+        told = change.reason.removeprefix(f"{change.service}: ")
+        self._publish_own(event_type, {"service": change.service, "kind": change.kind, key: told})
+
+    def _on_switch(self, engaged: bool, reason: str) -> None:
+        if engaged:
+            self.driver.fail("kill switch", f"kill switch: {reason}", critical=True)
+        else:
+            self.driver.clear("kill switch", reason)
+        self._hold()
+
+    def _hold(self) -> None:
+        """Pause dispatch of all but CRITICAL events in maintenance and while the kill switch is on."""
+        self.bus.dispatcher.hold(self.machine.state is SystemState.MAINTENANCE or self.switch.engaged)
+
     def _on_transition(self, transition: Transition) -> None:
         logger.info("%s → %s: %s", transition.from_state, transition.to_state, transition.reason)
-        self.bus.dispatcher.hold(transition.to_state is SystemState.MAINTENANCE)
+        self._hold()
         if transition.to_state in _WORSE:
             self.alerts.raise_alert(
                 Severity.CRITICAL, f"{transition.from_state} → {transition.to_state}", transition.reason
@@ -281,6 +361,25 @@ class Runtime:
                 logger.warning("%s", error)
             except OSError as error:
                 logger.warning("the home cannot be read: %s", error)
+
+    async def _begin(self) -> None:
+        """Leave INITIALIZING once every service has a verdict on its startup, or none came in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STARTUP_PATIENCE):
+                await self.services.judged()
+        self.driver.begin()
+
+    async def _clean_forever(self) -> None:
+        """Keep the retention, whether or not an event asks for it."""
+        while True:
+            await asyncio.sleep(CLEANUP_INTERVAL)
+            try:
+                report = await self._cleaning.run()
+            except StoreUnavailable as error:
+                logger.warning("cleanup was put off: %s", error)
+                continue
+            for problem in report.problems:
+                logger.warning("cleanup: %s", problem)
 
     async def _watch_rules(self) -> None:
         stamp = _file_stamp(self.paths.rules)

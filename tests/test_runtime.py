@@ -17,7 +17,7 @@ from event_monitor import replies as r
 from event_monitor import runtime as runtime_module
 from event_monitor import spooling
 from event_monitor.bus.streams import EventStream
-from event_monitor.config import Settings
+from event_monitor.config import ServiceSettings, Settings
 from event_monitor.control.client import SocketClient
 from event_monitor.errors import (
     AlreadyRunning,
@@ -153,11 +153,11 @@ async def test_maintenance_stays_and_holds_all_but_critical(paths: HomePaths) ->
     async with running(paths) as again:
         assert again.machine.state is SystemState.MAINTENANCE
         held = await publish(again, "a.held")
-        urgent = await publish(again, "error.critical")
+        urgent = await publish(again, "mcp.server.down")
         detail = await until_delivered(again, urgent.id)
         assert detail.event.status == "delivered"
         assert (await again.handle(m.GetEvent(event_id=held.id))).event.status == "pending"
-        await again.machine.change(SystemState.INITIALIZING, "a person ends it")
+        await again.handle(m.SetMaintenance(on=False))
         assert (await until_delivered(again, held.id)).event.status == "delivered"
 
 
@@ -177,6 +177,9 @@ ASKED: dict[type[m.Message], Any] = {
     m.SetBreaker: m.SetBreaker(name="target:log", action="reset", reason="a try"),
     m.SetMaintenance: m.SetMaintenance(on=False),
     m.QueryBreakers: m.QueryBreakers(),
+    m.Resume: m.Resume(reason="a try"),
+    m.RestartService: m.RestartService(service="web"),
+    m.QueryHealth: m.QueryHealth(),
     m.Publish: m.Publish(event_type="a.b", payload={"x": 1}),
     m.PublishText: m.PublishText(event_type="a.b", payload='{"x": 1}', priority="high", ttl="60"),
     m.PublishLines: m.PublishLines(lines=['{"event_type": "a.b"}', "broken", '{"event_type": "A"}']),
@@ -205,11 +208,12 @@ ASKED: dict[type[m.Message], Any] = {
 async def test_every_message_gets_its_reply_here_and_over_the_socket(
     paths: HomePaths, kind: type[m.Message]
 ) -> None:
-    async with running(paths) as runtime:
+    watched = settings(services=(ServiceSettings(name="web", kind="tcp", port=9),))
+    async with running(paths, watched) as runtime:
         await publish(runtime)
         await runtime.handle(m.Subscribe(pattern="z.#", handler="exec:true", name="kept"))
         assert type(await runtime.handle(ASKED[kind])) is m.REPLY_OF[kind]
-    async with running(paths) as runtime:
+    async with running(paths, watched) as runtime:
         if kind is m.Unsubscribe:
             await runtime.handle(m.Subscribe(pattern="z.#", handler="exec:true", name="kept"))
         if kind is m.Subscribe:

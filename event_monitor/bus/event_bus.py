@@ -23,12 +23,13 @@ from event_monitor.bus.store import EventStore
 from event_monitor.bus.streams import EventStream
 from event_monitor.bus.subscribers import Handler, Subscriber, current_event, handler_name, to_handle
 from event_monitor.clock import Clock, LoopClock, Stamper
-from event_monitor.config import BreakerSettings, Settings, TargetSettings
+from event_monitor.config import Settings, TargetSettings
 from event_monitor.errors import BusClosed, BusFull, InvalidEvent, InvalidRequest, StoreUnavailable
 from event_monitor.model import Event, Priority, Status
+from event_monitor.protection import make_breaker
 from event_monitor.replies import Route
-from event_monitor.resilience.breaker import CircuitBreaker, CircuitOpenError
-from event_monitor.resilience.retry import PermanentError, RetryPolicy
+from event_monitor.resilience.breaker import CircuitBreaker
+from event_monitor.resilience.retry import RetryPolicy
 from event_monitor.topics import TopicPattern
 from event_monitor.validation import check_event_type, check_name, check_payload, check_ttl
 
@@ -474,20 +475,3 @@ class EventBus:
                     await self.store.write(lambda ledger: ledger.expire_queued(now, floor))  # noqa: B023 - awaited here
                 except StoreUnavailable:
                     continue
-
-
-def make_breaker(name: str, settings: BreakerSettings, clock: Clock) -> CircuitBreaker:
-    """A breaker by its settings. What a retry cannot mend is the event's fault, not the target's."""
-    return CircuitBreaker(
-        settings.failure_threshold,
-        settings.timeout,
-        settings.recovery_timeout,
-        name=name,
-        failure_rate=settings.failure_rate,
-        slow_rate=settings.slow_rate,
-        slow_after=settings.slow_after,
-        window=settings.window,
-        minimum_calls=settings.minimum_calls,
-        is_failure=lambda error: not isinstance(error, PermanentError | CircuitOpenError),
-        clock=clock.monotonic,
-    )

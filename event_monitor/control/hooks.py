@@ -23,7 +23,7 @@ _PLAIN_TYPES = {
     "SessionEnd": "session.ended",
     "UserPromptSubmit": "prompt.submitted",
     "Stop": "turn.done",
-    "StopFailure": "error.critical",
+    "StopFailure": "turn.failed",
     "Notification": "user.needed",
     "SubagentStart": "subagent.started",
     "SubagentStop": "subagent.stopped",

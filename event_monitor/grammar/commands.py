@@ -22,9 +22,12 @@ from event_monitor.messages import (
     QueryBreakers,
     QueryDeadLetters,
     QueryEvents,
+    QueryHealth,
     QuerySubscriptions,
     ReloadRules,
     ResolveRoute,
+    RestartService,
+    Resume,
     RetryDeadLetters,
     SetBreaker,
     SetMaintenance,
@@ -114,10 +117,11 @@ def _route(values: Values) -> Message:
 def _breaker(values: Values) -> Message:
     if values["action"] is None:
         return QueryBreakers(name=values["service"])
-    user = os.environ.get("USER") or os.environ.get("LOGNAME") or "a person"
-    return SetBreaker(
-        name=values["service"], action=values["action"], reason=values["reason"], by=f"{user} (event-cli)"
-    )
+    return SetBreaker(name=values["service"], action=values["action"], reason=values["reason"], by=_user())
+
+
+def _user() -> str:
+    return f"{os.environ.get('USER') or os.environ.get('LOGNAME') or 'a person'} (event-cli)"
 
 
 def _alerts(values: Values) -> Message:
@@ -369,6 +373,29 @@ _WRITE = (
             Example("event-cli breaker target:log reset", "let it work by itself again"),
         ),
         build=_breaker,
+    ),
+    Command(
+        path=("health",),
+        summary="Show the health of the services",
+        arguments=(Argument(name="service", required=False, help="only this one"),),
+        examples=(Example("event-cli health", "startup, readiness and liveness of each"),),
+        build=lambda values: QueryHealth(service=values["service"]),
+    ),
+    Command(
+        path=("restart",),
+        summary="Restart a service",
+        arguments=(Argument(name="service", help="which one"),),
+        options=(Option(name="reason", metavar="TEXT", default="", help="why, for the record"),),
+        examples=(Example("event-cli restart github", "end it and start it again"),),
+        build=lambda values: RestartService(service=values["service"], reason=values["reason"]),
+    ),
+    Command(
+        path=("resume",),
+        summary="Go on after the kill switch",
+        options=(Option(name="reason", metavar="TEXT", default="", help="why, for the record"),),
+        examples=(Example("event-cli resume --reason 'disk replaced'", "dispatch again"),),
+        notes="An error.critical event engages the kill switch: all but CRITICAL events wait until this.",
+        build=lambda values: Resume(reason=values["reason"], by=_user()),
     ),
     Command(
         path=("maintenance",),

@@ -12,6 +12,7 @@ from event_monitor.replies import (
     Breakers,
     DeadLetterPage,
     EventPage,
+    HealthReport,
     StateReport,
     Subscription,
     Subscriptions,
@@ -28,6 +29,8 @@ def render_json(reply: Any) -> Iterator[bytes]:
         yield from map(_encode, reply.dead_letters)
     elif isinstance(reply, Subscriptions):
         yield from map(_encode, reply.subscriptions)
+    elif isinstance(reply, HealthReport):
+        yield from map(_encode, reply.services)
     elif isinstance(reply, Breakers):
         yield from map(_encode, reply.breakers)
     elif isinstance(reply, Alerts):

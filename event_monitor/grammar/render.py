@@ -22,6 +22,7 @@ from event_monitor.replies import (
     Done,
     EventDetail,
     EventPage,
+    HealthReport,
     Pong,
     Published,
     PublishedLines,
@@ -240,6 +241,30 @@ def _breaker(reply: BreakerReport, width: int, mask: Sequence[str]) -> str:
     return _breakers(Breakers(breakers=[reply]), width, mask)
 
 
+def _health(reply: HealthReport, width: int, mask: Sequence[str]) -> str:
+    if not reply.services:
+        return "no service is configured: add services to event-monitor.yaml"
+    columns = (
+        Column("SERVICE"),
+        Column("KIND"),
+        Column("STARTUP"),
+        Column("READINESS"),
+        Column("LIVENESS"),
+        Column("BREAKER"),
+        Column("FALLBACK"),
+        Column("LAST ERROR", flexible=True),
+    )
+    rows = [
+        (
+            *(one.service, one.kind, one.startup, one.readiness, one.liveness, one.breaker),
+            one.fallback or "-",
+            one.error or "",
+        )
+        for one in reply.services
+    ]
+    return table(columns, rows, width)
+
+
 def _route(reply: Route, width: int, mask: Sequence[str]) -> str:
     pairs = [
         ("type", reply.event_type),
@@ -390,6 +415,7 @@ _RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
     StateReport: _state,
     BreakerReport: _breaker,
     Breakers: _breakers,
+    HealthReport: _health,
     Route: _route,
     Subscription: _subscription,
     Subscriptions: _subscriptions,

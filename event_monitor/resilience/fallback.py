@@ -14,6 +14,8 @@ from typing import Any, Generic, TypeVar
 
 from cachetools import TTLCache
 
+from event_monitor.resilience.retry import PermanentError
+
 T = TypeVar("T")
 
 CACHE_SECONDS = 3_600.0
@@ -155,13 +157,14 @@ class FallbackChain:
     async def call(self, primary: Callable[..., Any], *args: Any, **kwargs: Any) -> Answer[Any]:
         """The primary's answer, or the first that a fallback gives.
 
-        Raises ``FallbacksExhausted`` if none answers, or the primary's own error if there is none.
+        Raises ``FallbacksExhausted`` if none answers, the primary's own error if there is no fallback,
+        and a ``PermanentError`` at once: what was asked was wrong, nobody else should answer it.
         A cancellation is passed on at once.
         """
         try:
             value = await _awaited(primary(*args, **kwargs))
         except Exception as error:
-            if not self.steps:
+            if not self.steps or isinstance(error, PermanentError):
                 raise
             return await self._fall_back(error, args, kwargs)
         self.counters.primary += 1

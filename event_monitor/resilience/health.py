@@ -48,7 +48,7 @@ class CheckPolicy:
 
 STARTUP_SECONDS = 120.0
 POLICIES: Mapping[CheckKind, CheckPolicy] = {
-    CheckKind.STARTUP: CheckPolicy(interval=5.0, limit=30.0),
+    CheckKind.STARTUP: CheckPolicy(interval=5.0, limit=30.0, failures=3),
     CheckKind.READINESS: CheckPolicy(interval=10.0, failures=2),
     CheckKind.LIVENESS: CheckPolicy(interval=30.0, failures=2),
 }

@@ -77,6 +77,10 @@ class StateDriver:
             self._mended = reason or "maintenance has ended"
         await self._reach()
 
+    async def settle(self) -> None:
+        """Return when the state has followed what is known now."""
+        await self._reach()
+
     async def _reach(self) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)

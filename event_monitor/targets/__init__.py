@@ -2,5 +2,8 @@
 
 from __future__ import annotations
 
-NAMES = ("log", "analytics", "storage", "alert", "notification")
+NAMES = (
+    *("log", "analytics", "storage", "alert", "notification"),
+    *("recovery", "kill-switch", "learning", "evaluation", "verification", "cleanup"),
+)
 """The targets that a rule may name."""

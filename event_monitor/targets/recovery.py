@@ -44,14 +44,13 @@ class RecoveryTarget:
         self._mask = tuple(mask)
 
     async def handle(self, batch: Sequence[Pending]) -> None:
-        """Recover what each event names. Raises ``PermanentError`` for a missing or unknown name."""
+        """Recover what each event names, if anything. Raises ``PermanentError`` for an unknown name."""
         for delivery in batch:
             event = delivery.record.event
             name = service_name(event.payload)
             if name is None:
-                raise PermanentError(
-                    f"{event.event_type} names no service: put its name into the payload's service"
-                )
+                logger.info("event %d names no service: there is nothing to recover", event.id)
+                continue
             known = sorted(self._services.names())
             if name not in known:
                 raise PermanentError(f"no service is named {name[:100]!r}: {_choice(known)}")

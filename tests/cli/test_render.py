@@ -39,11 +39,13 @@ from event_monitor.replies import (
     Done,
     EventDetail,
     EventPage,
+    HealthReport,
     LineError,
     Pong,
     Published,
     PublishedLines,
     Route,
+    ServiceHealth,
     StateReport,
     Stats,
     Subscription,
@@ -135,6 +137,21 @@ def replies(text: str) -> list[object]:
         Alerts(alerts=[Alert(id=1, at=TIME, severity=Severity.CRITICAL, title=text, detail=text)]),
         breaker(text),
         Breakers(breakers=[breaker(text)]),
+        HealthReport(
+            services=[
+                ServiceHealth(
+                    service=text,
+                    kind=text,
+                    startup="pass",
+                    readiness="fail",
+                    liveness="unknown",
+                    breaker="OPEN",
+                    fallback=text,
+                    error=text,
+                    details={text: text},
+                )
+            ]
+        ),
         Analytics(by_type=[row], by_command=[row]),
         Snapshot(
             at=TIME,

@@ -90,7 +90,7 @@ def test_there_are_recorded_payloads() -> None:
         ),
         ({"hook_event_name": "PostToolUseFailure", "tool_name": "Read"}, "tool.failed"),
         ({"hook_event_name": "PostToolUse", "tool_name": 7}, "tool.executed"),
-        ({"hook_event_name": "StopFailure"}, "error.critical"),
+        ({"hook_event_name": "StopFailure"}, "turn.failed"),
         ({"hook_event_name": "Notification"}, "user.needed"),
         ({"hook_event_name": "SubagentStart"}, "subagent.started"),
         ({"hook_event_name": "SubagentStop"}, "subagent.stopped"),

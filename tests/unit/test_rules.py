@@ -23,6 +23,7 @@ from event_monitor.bus.rules import (
 )
 from event_monitor.errors import InvalidConfig, InvalidRequest
 from event_monitor.model import Event, Priority
+from event_monitor.targets import NAMES
 
 TARGETS = ("alert", "analytics", "log", "notification", "storage")
 
@@ -186,27 +187,27 @@ def test_own_rules_add_replace_and_silence() -> None:
 
 
 def test_the_shipped_rules_are_right_and_name_targets_that_exist(tmp_path: Path) -> None:
-    shipped = read_rules(str(tmp_path / "absent.json"), TARGETS)
-    assert targets(shipped, "mcp.server.down") == ("alert", "log")
-    assert targets(shipped, "command.executed") == ("analytics", "log")
-    assert targets(shipped, "pattern.learned") == ("storage", "notification")
-    assert targets(shipped, "error.critical") == ("alert", "log")
-    assert targets(shipped, "backup.completed") == ("log",)
+    shipped = read_rules(str(tmp_path / "absent.json"), NAMES)
+    assert targets(shipped, "mcp.server.down") == ("alert", "recovery", "log")
+    assert targets(shipped, "command.executed") == ("analytics", "learning", "log")
+    assert targets(shipped, "pattern.learned") == ("evaluation", "storage", "notification")
+    assert targets(shipped, "error.critical") == ("alert", "recovery", "kill-switch")
+    assert targets(shipped, "backup.completed") == ("verification", "log", "cleanup")
     assert targets(shipped, "system.state.changed") == ("log",)
 
 
 def test_a_file_of_ones_own_is_merged(tmp_path: Path) -> None:
     file = tmp_path / "routing-rules.json"
     file.write_bytes(b'\xef\xbb\xbf{"routing": {"backup.completed": ["alert"]}}')
-    made = read_rules(str(file), TARGETS)
+    made = read_rules(str(file), NAMES)
     assert targets(made, "backup.completed") == ("alert",)
-    assert targets(made, "mcp.server.down") == ("alert", "log")
+    assert targets(made, "mcp.server.down") == ("alert", "recovery", "log")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match="cannot be read: Is a directory"):
         (tmp_path / "routing-rules.json").mkdir()
-        read_rules(str(tmp_path / "routing-rules.json"), TARGETS)
+        read_rules(str(tmp_path / "routing-rules.json"), NAMES)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -215,7 +216,7 @@ def test_a_file_without_rights_is_named(tmp_path: Path) -> None:
     file.write_text("{}")
     file.chmod(0)
     with pytest.raises(InvalidConfig, match="cannot be read: Permission denied"):
-        read_rules(str(file), TARGETS)
+        read_rules(str(file), NAMES)
 
 
 # --- mistakes -------------------------------------------------------------------------------
