@@ -114,7 +114,7 @@ async def test_maintenance_stores_everything_delivers_only_critical_and_survives
         normal = await runtime.handle(m.Publish(event_type="a.b"))
         urgent = await runtime.handle(m.Publish(event_type="a.b", priority=Priority.CRITICAL))
         async with asyncio.timeout(5):
-            while await status(runtime, urgent.id) is not Status.DELIVERED:
+            while await status(runtime, urgent.id) is not Status.DELIVERED:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.005)
         assert await status(runtime, normal.id) is Status.PENDING
     async with running(home) as runtime:
