@@ -67,9 +67,10 @@ _HEALTH = {"pass": ("✔", "good"), "fail": ("✖", "bad")}
 
 NO_SERVICES = (
     ("No service is watched yet.", "strong"),
-    ("Probes and circuit breakers arrive with the next version. Until then", ""),
-    ("your scripts and hooks can report, and an alert is raised here:", ""),
-    ("""event-cli publish mcp.server.down '{"service": "github"}'""", "accent"),
+    ("List what you depend on in event-bus/event-monitor.yaml and start again:", ""),
+    ("services:", "accent"),
+    ("  - {name: db, kind: tcp, port: 5432}", "accent"),
+    ("Kinds: http, tcp, command, mcp, process. Each is probed and protected.", "dim"),
 )
 NO_EVENTS = (
     ("No event yet.", "strong"),
