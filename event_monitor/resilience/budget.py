@@ -15,7 +15,7 @@ class RetryBudget:
     def __init__(
         self, clock: Callable[[], float], *, ratio: float = 0.2, floor: int = 10, window: float = 10.0
     ) -> None:
-        if ratio < 0 or floor < 0 or window <= 0:
+        if not (ratio >= 0 and floor >= 0 and window > 0):
             raise ValueError("ratio and floor must not be negative, window must be positive seconds")
         self._clock = clock
         self._ratio = ratio
