@@ -88,7 +88,8 @@ def test_scenario_27_an_outage_adds_a_fifth_and_the_floor_whatever_fails(failing
                 return
 
         await asyncio.gather(*(one(number) for number in range(3_000)))
-        assert len(calls) - len(first) <= 0.2 * len(first) + 10 * 8
+        windows = (60 + 5 * 10) / 10 + 1
+        assert len(calls) - len(first) <= 0.2 * len(first) + 10 * windows
         for begin in range(1_010, 1_060, 5):
             made, began = (sum(begin < at <= begin + 10 for at in times) for times in (calls, first))
             assert made - began <= 0.2 * 501 + 10, f"the window from {begin}"
