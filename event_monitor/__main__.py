@@ -81,15 +81,19 @@ def _run(options: argparse.Namespace, paths: HomePaths) -> int:
 
 def _check_config(paths: HomePaths) -> int:
     from event_monitor.bus.rules import read_rules
+    from event_monitor.services.registry import service_problems
     from event_monitor.settings_file import load_settings
     from event_monitor.targets import NAMES
 
-    problems = []
-    for check in (lambda: load_settings(paths.settings), lambda: read_rules(paths.rules, NAMES)):
-        try:
-            check()
-        except InvalidConfig as error:
-            problems.append(error.message)
+    problems: list[str] = []
+    try:
+        problems += [f"{paths.settings}: {one}" for one in service_problems(load_settings(paths.settings))]
+    except InvalidConfig as error:
+        problems.append(error.message)
+    try:
+        read_rules(paths.rules, NAMES)
+    except InvalidConfig as error:
+        problems.append(error.message)
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:

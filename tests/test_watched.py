@@ -139,3 +139,27 @@ async def test_the_kill_switch_stops_all_but_critical_until_a_person_resumes(hom
         assert not runtime.switch.engaged
         assert runtime.services["db"].breaker.forced is None
         assert runtime.machine.state is not SystemState.FAILED
+
+
+def test_check_config_names_what_is_wrong_with_services(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from event_monitor.__main__ import main
+
+    (home / "event-bus").mkdir(parents=True)
+    settings = home / "event-bus" / "event-monitor.yaml"
+    settings.write_text(
+        "services:\n"
+        "  - {name: a, kind: http}\n"
+        "  - {name: b, kind: tcp, port: 80, fallback: [no_such_fs]}\n"
+        "  - {name: b, kind: tcp, port: 81}\n"
+    )
+    assert main(["--home", str(home), "--check-config"]) == 2
+    told = capsys.readouterr().err
+    assert "service a: kind http needs url" in told
+    assert "no_such_fs" in told
+    assert "the name 'b' stands twice" in told
+    assert str(settings) in told
+    settings.write_text("services: [{name: a, kind: carrier-pigeon}]\n")
+    assert main(["--home", str(home), "--check-config"]) == 2
+    assert "services" in capsys.readouterr().err

@@ -105,6 +105,7 @@ class Panel(Widget):
         """Lay the lines out for the new size."""
         self._strips.clear()
         self._drawn = []
+        self.refresh()
         self.redraw()
 
     def get_content_width(self, container: Size, viewport: Size) -> int:

@@ -24,6 +24,7 @@ from event_monitor.control.client import Client
 from event_monitor.dashboard.actions import BY_ID, bindings, footer_entries, remap
 from event_monitor.dashboard.alert_policy import AlertPolicy, Toast
 from event_monitor.dashboard.commands import Commands
+from event_monitor.dashboard.terminal import silence_terminal
 from event_monitor.dashboard.themes import DARK, LIGHT
 from event_monitor.errors import EventMonitorError, NoBus
 from event_monitor.messages import GetSnapshot
@@ -69,6 +70,7 @@ class EventMonitorApp(App[int]):
         now: Callable[[], datetime] = datetime.now,
         clock: Callable[[], float] = monotonic,
         on_first_picture: Callable[[], None] = lambda: None,
+        on_leaving: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self.client = client
@@ -77,6 +79,7 @@ class EventMonitorApp(App[int]):
         self.read_only = read_only
         self.snapshot: Snapshot | None = None
         self._on_first_picture = on_first_picture
+        self._on_leaving = on_leaving
         self._now = now
         self._feed_revision = -1
         self._lost: str | None = None
@@ -119,11 +122,19 @@ class EventMonitorApp(App[int]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):
-                loop.add_signal_handler(number, self.exit)
+                loop.add_signal_handler(number, self._leave, number)
         for mistake in self._key_mistakes:
             logger.warning("%s", mistake)
             self.say(mistake, Severity.WARNING)
         self.run_worker(self._watch(), name="watch", exit_on_error=False)
+
+    def _leave(self, number: int = signal.SIGHUP) -> None:
+        """End because of a signal, or because the terminal is gone, in which case nothing more may be
+        written to it: Textual waits for ever for such a write."""
+        self._on_leaving()
+        if number == signal.SIGHUP:
+            silence_terminal()
+        self.exit()
 
     def on_resize(self, event: events.Resize) -> None:
         """Choose the layout for the new size."""
@@ -167,7 +178,7 @@ class EventMonitorApp(App[int]):
                 logger.exception("a picture could not be taken or drawn")
                 self._show_loss(NoBus("the picture could not be taken", "see logs/event-monitor.log"))
             if not _terminal_alive():
-                self.exit()
+                self._leave()
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.refresh):
@@ -202,8 +213,9 @@ class EventMonitorApp(App[int]):
                 self.feed.show(snapshot.feed)
         if noise.bell:
             self.bell()
-        for toast in noise.toasts:
-            self._toast(toast)
+        if not (base.has_class("-sliver") and self.settings.banner):
+            for toast in noise.toasts:
+                self._toast(toast)
 
     def _show_header(self) -> None:
         header = self.screen_stack[0].query_one(HeaderPanel)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _LOG_BYTES = 1_048_576
 _PATIENCE = 0.7
+_SCREEN_GRACE = 3.0
 
 
 def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool) -> int:
@@ -55,9 +56,26 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
             mask=settings.mask,
             read_only=read_only,
             on_first_picture=settle_down,
+            on_leaving=lambda: _end_in_any_case(thread),
         )
         app.run(mouse=settings.dashboard.mouse)
         return app.return_code or 0
+
+
+def _end_in_any_case(thread: BusThread | None) -> None:
+    """The program is to end: see to it that it does, even if the screen cannot be closed in order.
+
+    The bus is settled and stored first.
+    """
+
+    def end() -> None:
+        if thread is not None:
+            thread.stop()
+        os._exit(0)
+
+    timer = threading.Timer(_SCREEN_GRACE, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _stop(thread: BusThread) -> None:

@@ -13,3 +13,13 @@ def check_terminal() -> str | None:
     if os.environ.get("TERM", "") in ("", "dumb"):
         return f"the terminal (TERM={os.environ.get('TERM', '')}) cannot show a full-screen program"
     return None
+
+
+def silence_terminal() -> None:
+    """Let what is still written to the terminal go nowhere: it is gone, and a write would fail or block."""
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        for stream in (0, 1, 2):
+            os.dup2(null, stream)
+    finally:
+        os.close(null)

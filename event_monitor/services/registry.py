@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from event_monitor.clock import Clock
 from event_monitor.config import ServiceSettings, Settings
 from event_monitor.errors import InvalidConfig
-from event_monitor.resilience.fallback import refuse_cycles
+from event_monitor.resilience.fallback import AnswerCache, refuse_cycles
 from event_monitor.resilience.health import CheckKind, Health
 from event_monitor.resilience.retry import PermanentError
 from event_monitor.services.guard import ServiceGuard
@@ -38,12 +38,14 @@ class ServiceRegistry(Mapping[str, ServiceGuard]):
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.on_change: Callable[[ServiceChange], None] = lambda change: None
-        self.problems: list[str] = []
+        self.problems: list[str] = check_services(settings)
         self._guardian = Guardian()
         self._guards: dict[str, ServiceGuard] = {}
         self._failing: dict[str, dict[CheckKind, str]] = {}
         self._judged = asyncio.Event()
         for one in settings.services:
+            if one.name in self._guards:
+                continue
             try:
                 self._guards[one.name] = self._make(one, settings, clock)
             except InvalidConfig as error:
@@ -124,15 +126,24 @@ class ServiceRegistry(Mapping[str, ServiceGuard]):
 
 
 def check_services(settings: Settings) -> list[str]:
-    """What is wrong with the services in the settings, in words. Starts nothing."""
-    mistakes: list[str] = []
+    """What is wrong with the names and fallbacks of the services, in words. Starts nothing."""
     names = [one.name for one in settings.services]
-    mistakes += [
-        f"services: the name {name!r} stands twice"
-        for name in sorted({n for n in names if names.count(n) > 1})
-    ]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    mistakes = [f"services: the name {name!r} stands twice; the first one counts" for name in twice]
     try:
         refuse_cycles({one.name: one.fallback for one in settings.services})
     except ValueError as error:
         mistakes.append(f"services: {error}")
     return mistakes
+
+
+def service_problems(settings: Settings) -> list[str]:
+    """All that keeps a service of the settings from being served, in words. Starts nothing."""
+    problems = check_services(settings)
+    for one in settings.services:
+        try:
+            make_service(one, Guardian())
+            make_steps(one.fallback, settings.fallback, AnswerCache(float), one.name)
+        except InvalidConfig as error:
+            problems.append(str(error))
+    return problems
