@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -83,6 +84,7 @@ def breaker_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
         def __init__(self) -> None:
             super().__init__()
             self.now = 1_000.0
+            self.with_people = False
             self.breaker = self.fresh()
             self.model = Model()
             self.calls: list[tuple[Any, int]] = []
@@ -97,6 +99,10 @@ def breaker_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
                 is_failure=lambda error: not isinstance(error, CallersFault),
                 clock=lambda: self.now,
             )
+
+        @initialize(with_people=st.booleans())
+        def choose(self, with_people: bool) -> None:
+            self.with_people = with_people
 
         @rule()
         def begin(self) -> None:
@@ -128,18 +134,24 @@ def breaker_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
                     permit.release()
             self.model.ended(permit, era, how, self.now)
 
-        @rule()
-        def fail_in_a_row(self) -> None:
-            for _ in range(THRESHOLD):
+        @rule(times=st.sampled_from((1, THRESHOLD)))
+        def fail_in_a_row(self, times: int) -> None:
+            for _ in range(times):
                 before = len(self.calls)
                 self.begin()
                 if len(self.calls) > before:
                     self.end(len(self.calls) - 1, "failure")
 
+        @rule()
+        def recover(self) -> None:
+            self.now += RECOVERY
+            self.begin()
+
         @rule(seconds=st.sampled_from((0.5, 2.0, 4.5, RECOVERY, LEASE, 30.0)))
         def wait(self, seconds: float) -> None:
             self.now += seconds
 
+        @precondition(lambda self: self.with_people)
         @rule(how=st.sampled_from(("open", "closed", "reset", "half_open", "half_open")))
         def person(self, how: str) -> None:
             match how:
@@ -160,6 +172,7 @@ def breaker_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
                     if self.model.state == "OPEN" and self.model.held is None:
                         self.model.turn("HALF_OPEN", self.now)
 
+        @precondition(lambda self: self.with_people)
         @rule()
         def restart(self) -> None:
             self.calls.clear()
@@ -185,9 +198,9 @@ def breaker_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
     return BreakerMachine
 
 
-def check_breaker(module: ModuleType) -> None:
+def check_breaker(module: ModuleType, how: settings = BOUNDED) -> None:
     """Raise if the breaker of this module ever differs from the model."""
-    run_state_machine_as_test(breaker_machine(module), settings=BOUNDED)
+    run_state_machine_as_test(breaker_machine(module), settings=how)
 
 
 def test_the_breaker_does_what_the_model_does() -> None:

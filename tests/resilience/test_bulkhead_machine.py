@@ -150,9 +150,9 @@ def bulkhead_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
     return BulkheadMachine
 
 
-def check_bulkhead(module: ModuleType) -> None:
+def check_bulkhead(module: ModuleType, how: settings = BOUNDED) -> None:
     """Raise if the bulkhead of this module ever differs from the model."""
-    run_state_machine_as_test(bulkhead_machine(module), settings=BOUNDED)
+    run_state_machine_as_test(bulkhead_machine(module), settings=how)
 
 
 def test_the_bulkhead_does_what_the_model_does() -> None:
