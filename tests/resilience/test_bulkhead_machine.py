@@ -34,6 +34,8 @@ def bulkhead_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
         def __init__(self) -> None:
             super().__init__()
             self.loop = VirtualLoop()
+            # Python 3.11 may fail (gh-106905) when a lost task's traceback is printed within a parse.
+            self.loop.set_exception_handler(lambda loop, context: None)
             self.bulkhead = module.Bulkhead(PLACES, QUEUE, WAIT)
             self.inside: list[asyncio.Task[None]] = []
             self.granted: list[asyncio.Task[None]] = []
