@@ -371,7 +371,9 @@ class EventBus:
         retry = chosen.retry
         breaker = None
         if self._protect:
-            breaker = self.circuit_breakers[name] = make_breaker(name, chosen.breaker, self.clock)
+            breaker = self.circuit_breakers[name] = make_breaker(
+                name, chosen.breaker, self.clock, longest=self.settings.timeout_of(chosen)
+            )
             self.on_breaker(name, breaker)
         return self.dispatcher.add_lane(
             name,

@@ -54,7 +54,7 @@ def child_limit(seconds: float, now: float) -> float:
 
 class DeadlineScope:
     """``async with DeadlineScope(seconds)``: cancels its body at the deadline and raises
-    ``DeadlineExceeded``. Cheaper than ``asyncio.timeout``; ``deadline`` is in the loop's time.
+    ``DeadlineExceeded``. ``deadline`` is in the loop's time.
     ``expired`` says that it was reached, also where the body swallowed its cancellation."""
 
     __slots__ = ("_cancelling", "_task", "_timer", "_token", "deadline", "expired", "seconds")

@@ -49,7 +49,7 @@ class ServiceGuard:
         self.on_health: Callable[[str, CheckKind, Health, str], None] = lambda name, kind, health, why: None
         self.on_degraded: Callable[[str, bool, str], None] = lambda name, degraded, step: None
         self.recent: deque[tuple[str, CheckResult]] = deque(maxlen=KEPT_PROBES)
-        self.breaker = make_breaker(self.name, settings.breaker, clock)
+        self.breaker = make_breaker(self.name, settings.breaker, clock, longest=timeout)
         self._clock = clock
         self._rate = RateMeter(clock.monotonic)
         self._latency = LatencyMeter(clock.monotonic)

@@ -15,8 +15,6 @@ from event_monitor.resilience.health import CheckKind, Health
 from event_monitor.resilience.retry import PermanentError
 from event_monitor.services.guard import ServiceGuard
 from event_monitor.services.guardian import Guardian
-from event_monitor.services.kinds import make_service
-from event_monitor.services.providers.chains import make_steps
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +50,9 @@ class ServiceRegistry(Mapping[str, ServiceGuard]):
                 self.problems.append(str(error))
 
     def _make(self, one: ServiceSettings, settings: Settings, clock: Clock) -> ServiceGuard:
+        from event_monitor.services.kinds import make_service
+        from event_monitor.services.providers.chains import make_steps
+
         guard = ServiceGuard(
             one,
             make_service(one, self._guardian),
@@ -139,6 +140,9 @@ def check_services(settings: Settings) -> list[str]:
 
 def service_problems(settings: Settings) -> list[str]:
     """All that keeps a service of the settings from being served, in words. Starts nothing."""
+    from event_monitor.services.kinds import make_service
+    from event_monitor.services.providers.chains import make_steps
+
     problems = check_services(settings)
     for one in settings.services:
         try:
