@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 
 import msgspec
@@ -240,13 +240,14 @@ class Dispatcher:
             return None
         return record
 
-    def _relieve(self) -> bool:
-        """Write down part of what waits for the slowest target, if another one is idle for it."""
-        lanes = self.lanes.values()
-        slowest = max(lanes, key=lambda lane: lane.waiting, default=None)
+    def _relieve(self, waited_for: Collection[str]) -> bool:
+        """Write down part of what waits for the slowest target, if another one is idle although the
+        events that wait on disk are for it."""
+        slowest = max(self.lanes.values(), key=lambda lane: lane.waiting, default=None)
         if slowest is None or slowest.waiting <= KEEP_WHEN_SPILLING:
             return False
-        if not any(lane.idle for lane in lanes):
+        others = (self.lanes[name] for name in waited_for if name in self.lanes and name != slowest.name)
+        if not any(lane.idle for lane in others):
             return False
         for delivery in slowest.spill(KEEP_WHEN_SPILLING, SPILL_AT_ONCE):
             self._store_delivery(delivery, slowest)
@@ -422,11 +423,16 @@ class Dispatcher:
                 if lane.on_disk(rank) <= 0 or len(lane.queues[rank]) >= lane.low_water or lane.closed:
                     continue
                 skip = set(lane.loaded[rank])
+                expected = lane.on_disk(rank)
                 found = await self.store.write(
                     lambda ledger, rank=rank, skip=skip: next_stored(  # type: ignore[misc]
                         ledger.connection, lane.name, rank, REFILL, skip
                     )
                 )
+                if not found:
+                    # What was counted is not there, a person having settled it: do not wait for it.
+                    lane.stored[rank] -= expected
+                    lane.overflowing[rank] = lane.stored[rank] > 0
                 for stored in found:
                     lane.loaded[rank].add(stored.event.id)
                     lane.push(Pending(self._loaded(stored), 0, stored.attempts, stored.errors))
@@ -435,6 +441,7 @@ class Dispatcher:
         finally:
             self._refilling.discard(lane.name)
             self.moved.set()
+            self._wake(lane)
 
     def _loaded(self, stored: StoredDelivery) -> InFlight:
         now = self.clock.monotonic()

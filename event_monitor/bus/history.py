@@ -135,6 +135,17 @@ def next_queued(connection: sqlite3.Connection, rank: int, after: int, limit: in
     return QueuePage(events, len(rows) < limit and spent <= budget)
 
 
+def next_targets(connection: sqlite3.Connection, rank: int, after: int, limit: int) -> set[str]:
+    """The targets of the next ``limit`` queued events of a priority after an id."""
+    routes = connection.execute(
+        "SELECT DISTINCT r.targets FROM (SELECT route FROM events INDEXED BY events_queue "
+        "WHERE queued IS NOT NULL AND priority = ? AND id > ? ORDER BY id LIMIT ?) e "
+        "JOIN routes r ON r.id = e.route",
+        (rank, after, limit),
+    ).fetchall()
+    return {target for (targets,) in routes for target in _decode_targets(targets)}
+
+
 def stored_counts(connection: sqlite3.Connection) -> list[tuple[str, str, int, int]]:
     """(state, target, priority, count) of all deliveries that are not done."""
     return connection.execute(

@@ -150,6 +150,10 @@ class Lane:
                 batch = [delivery for delivery in batch if not self._expired(delivery)]
                 if batch:
                     return batch
+            if self.on_disk(rank) > 0 and self.gate(rank):
+                # More of this priority is being read back: nothing less urgent may overtake it.
+                self.ready(self)
+                return []
         return []
 
     def _expired(self, delivery: Pending) -> bool:

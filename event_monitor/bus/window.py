@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from event_monitor.bus.history import QueuedEvent, next_queued
+from event_monitor.bus.history import QueuedEvent, next_queued, next_targets
 from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.store import EventStore
 from event_monitor.errors import StoreUnavailable
@@ -20,6 +20,8 @@ from event_monitor.model import PRIORITIES
 logger = logging.getLogger(__name__)
 
 PAGE = 1_000
+# How far ahead on disk is looked for work of an idle target.
+PEEK = 2_000
 RETRY_DELAY = 1.0
 # The share of the window that each priority may fill, so that an urgent event finds room.
 _SHARES = (1.0, 0.95, 0.9, 0.8)
@@ -42,7 +44,7 @@ class Window:
         max_bytes: int,
         dispatch: Callable[[InFlight], None],
         revive: Callable[[QueuedEvent], InFlight | None],
-        relieve: Callable[[], bool],
+        relieve: Callable[[Collection[str]], bool],
     ) -> None:
         self._store = store
         self._limits = [max(1, int(max_events * share)) for share in _SHARES]
@@ -125,13 +127,19 @@ class Window:
     async def _fill(self) -> None:
         for rank in range(len(PRIORITIES)):
             while self.cursor[rank] < self.tail[rank]:
-                if not self._has_room(rank) and not (self._relieve() and self._has_room(rank)):
+                if not self._has_room(rank) and not await self._make_room(rank):
                     return
                 async with self.lock:
                     await self._page_in(rank)
                 if any(self.cursor[above] < self.tail[above] for above in range(rank)):
                     self._wake.set()
                     return
+
+    async def _make_room(self, rank: int) -> bool:
+        """Whether there is room after all, because what waits on disk is for targets that are idle."""
+        cursor = self.cursor[rank]
+        waited_for = await self._store.read(lambda connection: next_targets(connection, rank, cursor, PEEK))
+        return self._relieve(waited_for) and self._has_room(rank)
 
     async def _page_in(self, rank: int) -> None:
         known, cursor = self.tail[rank], self.cursor[rank]

@@ -457,3 +457,25 @@ def test_the_database_is_readable_by_plain_sqlite(tmp_path: Path) -> None:
     found = connection.execute("SELECT event_type, payload ->> '$.n.deep[1]', status FROM events").fetchone()
     connection.close()
     assert found == ("a.b", 2, "delivered")
+
+
+async def test_priority_holds_over_a_backlog_although_other_targets_are_idle(tmp_path: Path) -> None:
+    busy, idle = Recorder(), Recorder()
+    busy.gate.clear()
+
+    def prepare(bus: EventBus) -> None:
+        bus.subscribe("a", busy, name="busy")
+        bus.subscribe("b", idle, name="idle")
+
+    async with open_bus(tmp_path / "e.db", prepare, settings=settings(queue=queue(max_in_memory=400))) as bus:
+        await bus.publish("a", {})
+        await busy.entered.wait()
+        for level in (Priority.LOW, Priority.NORMAL, Priority.HIGH):
+            await asyncio.gather(*(bus.publish("a", {}, priority=level) for _ in range(1_500)))
+        late = await bus.publish("b", {}, priority=Priority.HIGH)
+        await _until(lambda: idle.ids == [late.id])
+        busy.gate.set()
+        await _until(lambda: bus.pending == 0, timeout=30)
+    ranks = [event.priority.rank for event in busy.events[1:]]
+    assert len(ranks) == 4_500
+    assert ranks == sorted(ranks)
