@@ -147,6 +147,7 @@ class Runtime:
             self.breakers.adopt(name, guard.breaker)
         notes += self.services.problems
         await self.switch.load()
+        self._hold()
         await self.bus.start()
         for note in filter(None, notes):
             logger.warning("%s", note)
@@ -174,7 +175,6 @@ class Runtime:
         self._cleanup.push_async_callback(self.services.stop)
         await self.services.start()
         await self._take_spool()
-        self._hold()
         for name in self.breakers.names:
             if self.breakers.report(name).state == BreakerState.OPEN.value:
                 self.driver.fail(f"breaker {name}", f"{name}: breaker open since before the restart")
