@@ -145,13 +145,15 @@ class Runtime:
         notes += await self.subscriptions.load()
         for name, guard in self.services.items():
             self.breakers.adopt(name, guard.breaker)
-        notes += self.services.problems
         await self.switch.load()
         self._hold()
         await self.bus.start()
         for note in filter(None, notes):
             logger.warning("%s", note)
             self.alerts.raise_alert(Severity.WARNING, "Started with a repair", note)
+        for problem in self.services.problems:
+            logger.warning("%s", problem)
+            self.alerts.raise_alert(Severity.WARNING, "A service cannot be watched", problem)
         overview = Overview(self)
         self._answers = Answers(
             self.bus,
