@@ -12,21 +12,22 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from itertools import chain
+from typing import Any
 
 import msgspec
 
-from event_monitor.bus.history import QueuedEvent, StoredDelivery, next_stored, queue_state, stored_counts
+from event_monitor.bus.history import QueuedEvent, queue_state, stored_counts
 from event_monitor.bus.inflight import InFlight, Pending
 from event_monitor.bus.lane import Handle, Lane
 from event_monitor.bus.ledger import DeliveryRow, Ledger
 from event_monitor.bus.meters import LatencyMeter
+from event_monitor.bus.readback import ReadBack
 from event_monitor.bus.retries import RetryTimer
 from event_monitor.bus.store import EventStore
 from event_monitor.bus.window import Window
 from event_monitor.clock import Clock, Stamper, from_iso, to_iso
-from event_monitor.errors import StoreUnavailable
 from event_monitor.model import PRIORITIES, DeliveryError, DeliveryState
 from event_monitor.resilience.breaker import CircuitBreaker
 from event_monitor.resilience.retry import PermanentError, RetryPolicy
@@ -35,8 +36,6 @@ logger = logging.getLogger(__name__)
 
 KEEP_WHEN_SPILLING = 256
 SPILL_AT_ONCE = 1_000
-REFILL = 256
-STORE_RETRY = 1.0
 _MAX_ERROR = 2_000
 
 
@@ -78,12 +77,12 @@ class Dispatcher:
         self._policies: dict[str, RetryPolicy] = {}
         self._random = rng or random.Random()
         self._stamp = Stamper()
-        self._orphans: Counter[tuple[str, int]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._refilling: set[str] = set()
         self._retries = RetryTimer(store, clock, self._take_due)
+        self._disk = ReadBack(
+            store, clock, lanes=self.lanes, counts=self.counts, spawn=self._spawn, moved=self.moved.set
+        )
         self._held = False
-        self._stopping = False
 
     # --- lanes ------------------------------------------------------------------------------
 
@@ -106,7 +105,7 @@ class Dispatcher:
             clock=self.clock,
             settle=self._settle,
             expire=self._expire,
-            ready=self._refill,
+            ready=self._disk.refill,
             gate=self._open,
             timeout=timeout,
             concurrency=concurrency,
@@ -116,13 +115,10 @@ class Dispatcher:
         )
         self.lanes[name] = lane
         self._policies[name] = policy or RetryPolicy()
-        for rank in range(len(PRIORITIES)):
-            lane.stored[rank] = self._orphans.pop((name, rank), 0)
         if breaker is not None:
-            breaker.listeners.append(lambda breaker, change: self._wake(lane))
+            breaker.listeners.append(lambda breaker, change: lane.wake_all())
         lane.start()
-        if any(lane.stored):
-            self._refill(lane)
+        self._disk.adopt(lane)
         return lane
 
     async def remove_lane(self, name: str) -> None:
@@ -143,12 +139,7 @@ class Dispatcher:
         """Pause dispatch of all but CRITICAL events, or go on."""
         self._held = held
         for lane in self.lanes.values():
-            self._wake(lane)
-
-    @staticmethod
-    def _wake(lane: Lane) -> None:
-        for _ in range(lane.concurrency):
-            lane.wake()
+            lane.wake_all()
 
     # --- start and stop ---------------------------------------------------------------------
 
@@ -157,14 +148,8 @@ class Dispatcher:
         queued, counted = await self.store.read(lambda c: (queue_state(c), stored_counts(c)))
         for state, target, rank, count in counted:
             self.counts[DeliveryState(state)] += count
-            if state != DeliveryState.QUEUED.value:
-                continue
-            lane = self.lanes.get(target)
-            if lane is None:
-                self._orphans[(target, rank)] += count
-            else:
-                lane.stored[rank] += count
-                self._refill(lane)
+            if state == DeliveryState.QUEUED.value:
+                self._disk.owe({(target, rank): count})
         self.window.restore(queued)
         self._spawn(self.window.run(), "window")
         longest = max((policy.max_delay for policy in self._policies.values()), default=300.0)
@@ -174,7 +159,7 @@ class Dispatcher:
 
     async def stop(self, grace: float) -> None:
         """Let running handlers finish for at most ``grace`` seconds; settle what they did."""
-        self._stopping = True
+        self._disk.stopping = True
         await self._retries.stop()
         for task in self._tasks:
             task.cancel()
@@ -182,8 +167,8 @@ class Dispatcher:
         deadline = self.clock.monotonic() + grace
         await asyncio.gather(*(lane.drain(deadline) for lane in self.lanes.values()))
 
-    def _spawn(self, work: object, name: str) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work, name=f"dispatch-{name}")  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=f"dispatch-{name}")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -274,7 +259,7 @@ class Dispatcher:
                 record.outcomes[delivery.place] = DeliveryState.DELIVERED
                 if record.stored:
                     self._settle_stored(delivery, DeliveryState.DELIVERED)
-                    self._unload(lane, record)
+                    self._disk.unload(lane, record)
                 self._owe_less(record)
         else:
             for delivery in batch:
@@ -317,7 +302,7 @@ class Dispatcher:
             delay = min(float(wished), policy.max_delay)
         due = self.clock.steady() + delay
         self._put(delivery, DeliveryState.RETRYING, next_attempt_at=to_iso(due))
-        self._unload(lane, record)
+        self._disk.unload(lane, record)
         self._owe_less(record)
         self._retries.schedule(due)
 
@@ -328,7 +313,7 @@ class Dispatcher:
             delivery.errors = (*delivery.errors, DeliveryError(self._now(), reason))
         self._put(delivery, DeliveryState.DEAD)
         if lane is not None:
-            self._unload(lane, record)
+            self._disk.unload(lane, record)
         self.on_dead(record, delivery.target, delivery.errors[-1].error)
         self._owe_less(record)
 
@@ -338,7 +323,7 @@ class Dispatcher:
         self._put(delivery, DeliveryState.EXPIRED)
         lane = self.lanes.get(delivery.target)
         if lane is not None:
-            self._unload(lane, record)
+            self._disk.unload(lane, record)
         self._owe_less(record)
 
     def _put(self, delivery: Pending, state: DeliveryState, *, next_attempt_at: str | None = None) -> None:
@@ -399,59 +384,6 @@ class Dispatcher:
 
     # --- what waits on disk -----------------------------------------------------------------
 
-    def _unload(self, lane: Lane, record: InFlight) -> None:
-        """A delivery that was read back has its outcome."""
-        if not record.stored:
-            return
-        rank = record.rank
-        lane.loaded[rank].discard(record.event.id)
-        lane.stored[rank] -= 1
-        if lane.stored[rank] <= 0:
-            lane.overflowing[rank] = False
-        elif lane.on_disk(rank) and len(lane.queues[rank]) < lane.low_water:
-            self._refill(lane)
-
-    def _refill(self, lane: Lane) -> None:
-        """Read more of what waits on disk for ``lane``, one read at a time."""
-        if lane.name not in self._refilling and not self._stopping:
-            self._refilling.add(lane.name)
-            self._spawn(self._read_back(lane), f"refill-{lane.name}")
-
-    async def _read_back(self, lane: Lane) -> None:
-        try:
-            for rank in range(len(PRIORITIES)):
-                if lane.on_disk(rank) <= 0 or len(lane.queues[rank]) >= lane.low_water or lane.closed:
-                    continue
-                skip = set(lane.loaded[rank])
-                expected = lane.on_disk(rank)
-                found = await self.store.write(
-                    lambda ledger, rank=rank, skip=skip: next_stored(  # type: ignore[misc]
-                        ledger.connection, lane.name, rank, REFILL, skip
-                    )
-                )
-                if not found:
-                    # What was counted is not there, a person having settled it: do not wait for it.
-                    lane.stored[rank] -= expected
-                    lane.overflowing[rank] = lane.stored[rank] > 0
-                for stored in found:
-                    lane.loaded[rank].add(stored.event.id)
-                    lane.push(Pending(self._loaded(stored), 0, stored.attempts, stored.errors))
-        except StoreUnavailable:
-            await asyncio.sleep(STORE_RETRY)
-        finally:
-            self._refilling.discard(lane.name)
-            self.moved.set()
-            self._wake(lane)
-
-    def _loaded(self, stored: StoredDelivery) -> InFlight:
-        now = self.clock.monotonic()
-        deadline = None
-        if stored.event.expires_at is not None:
-            deadline = now + from_iso(stored.event.expires_at) - self.clock.steady()
-        return InFlight(
-            stored.event, (stored.target,), size=stored.size, accepted_at=now, deadline=deadline, stored=True
-        )
-
     def _take_due(self, due: Counter[tuple[str, int]]) -> None:
         self.counts[DeliveryState.RETRYING] -= sum(due.values())
         self.take_stored(due)
@@ -459,28 +391,16 @@ class Dispatcher:
     def take_stored(self, moved: Counter[tuple[str, int]]) -> None:
         """Deliveries on disk were queued for their targets, by (target, priority)."""
         self.counts[DeliveryState.QUEUED] += sum(moved.values())
-        for (target, rank), count in moved.items():
-            lane = self.lanes.get(target)
-            if lane is None:
-                self._orphans[(target, rank)] += count
-                continue
-            lane.stored[rank] += count
-            self._refill(lane)
+        self._disk.owe(moved)
 
     @property
     def orphans(self) -> Counter[tuple[str, int]]:
         """Stored deliveries whose target nobody serves, by (target, priority)."""
-        return self._orphans
+        return self._disk.orphans
 
     async def bury_orphans(self) -> None:
         """Make dead letters of stored deliveries whose target nobody serves any more."""
-        for target in {target for target, _ in self._orphans}:
-            count = await self.store.write(
-                lambda ledger, target=target: ledger.bury_target(target, self._now())  # type: ignore[misc]
-            )
-            self.counts[DeliveryState.QUEUED] -= count
-            self.counts[DeliveryState.DEAD] += count
-        self._orphans.clear()
+        await self._disk.bury_orphans(self._now())
 
     def oldest_age(self) -> float | None:
         """Seconds since the oldest event that memory holds was accepted."""

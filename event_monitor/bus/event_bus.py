@@ -18,6 +18,7 @@ from event_monitor.bus.dispatcher import Dispatcher
 from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.lane import Handle, Lane
 from event_monitor.bus.meters import RateMeter
+from event_monitor.bus.router import Router
 from event_monitor.bus.rules import RuleSet
 from event_monitor.bus.store import EventStore
 from event_monitor.bus.streams import EventStream
@@ -63,9 +64,8 @@ class EventBus:
         self.store = store
         self.clock = clock
         self.settings = settings
-        self.rules = rules
+        self.router = Router(store, rules, settings.bus.priorities)
         self.circuit_breakers: dict[str, CircuitBreaker] = {}
-        self.subscribers: dict[str, Subscriber] = {}
         self.rate = RateMeter(clock.monotonic)
         self.dispatcher = Dispatcher(
             store,
@@ -77,12 +77,9 @@ class EventBus:
         )
         self.dead_letter_queue = DeadLetterQueue(store, self.dispatcher, clock)
         self.on_accepted: Callable[[list[InFlight]], None] = lambda records: None
-        self._priorities = [(TopicPattern(text), level) for text, level in settings.bus.priorities.items()]
         self.on_breaker: Callable[[str, CircuitBreaker], None] = lambda name, breaker: None
         self.on_breaker_gone: Callable[[str], None] = lambda name: None
         self._protect = protect
-        self._priority_of: dict[str, Priority] = {}
-        self._route_ids: dict[tuple[str, ...], int] = {}
         self._streams: list[EventStream] = []
         self._submitted = 0
         self._stamp = Stamper()
@@ -106,9 +103,22 @@ class EventBus:
         store = await EventStore.open(Path(path), settings.store.durability)
         clock = clock or LoopClock(asyncio.get_running_loop())
         bus = cls(store, clock, settings, rules or RuleSet.empty(), protect=protect)
-        known = await store.read(lambda c: c.execute("SELECT id, targets FROM routes").fetchall())
-        bus._route_ids = {tuple(msgspec.json.decode(targets)): route for route, targets in known}
+        await bus.router.load()
         return bus
+
+    @property
+    def rules(self) -> RuleSet:
+        """The routing rules in force; may be replaced at any time."""
+        return self.router.rules
+
+    @rules.setter
+    def rules(self, rules: RuleSet) -> None:
+        self.router.rules = rules
+
+    @property
+    def subscribers(self) -> dict[str, Subscriber]:
+        """The subscriptions by name."""
+        return self.router.subscribers
 
     async def start(self) -> None:
         """Begin to dispatch, first of all what a former run left."""
@@ -224,8 +234,8 @@ class EventBus:
             if cause is not None:
                 causation_id, depth = cause.id, cause.depth + 1
                 correlation_id = correlation_id or cause.correlation_id
-        route = self.rules.route(event_type, payload)
-        level = priority or route.priority or self._default_priority(event_type)
+        route = self.router.route(event_type, payload)
+        level = priority or route.priority or self.router.default_priority(event_type)
         self._refuse_when_full(reserved or level is Priority.CRITICAL)
         now = self.clock.wall()
         ttl = ttl if ttl is not None else route.ttl
@@ -249,7 +259,7 @@ class EventBus:
             traceparent=traceparent,
             depth=depth,
         )
-        targets = self._with_subscribers(route.targets, event)
+        targets = self.router.with_subscribers(route.targets, event)
         record = InFlight(
             event, targets, size=len(encoded), accepted_at=self.clock.monotonic(), deadline=deadline
         )
@@ -262,7 +272,7 @@ class EventBus:
             0,
             level.rank,
             1,
-            self._route_id(targets),
+            self.router.number(targets),
             source,
             key,
             expires_at,
@@ -288,16 +298,6 @@ class EventBus:
             return submitted
         return Receipt(known_as, submitted.event_type, submitted.priority, "duplicate", submitted.targets)
 
-    def _default_priority(self, event_type: str) -> Priority:
-        found = self._priority_of.get(event_type)
-        if found is None:
-            found = next(
-                (level for pattern, level in self._priorities if pattern.matches(event_type)), Priority.NORMAL
-            )
-            if len(self._priority_of) < 4_096:
-                self._priority_of[event_type] = found
-        return found
-
     def _refuse_when_full(self, reserved: bool) -> None:
         queue = self.settings.queue
         limit = queue.max_backlog + (queue.reserve if reserved else 0)
@@ -307,51 +307,9 @@ class EventBus:
                 "wait until handlers have caught up, or raise queue.max_backlog",
             )
 
-    def _with_subscribers(self, targets: tuple[str, ...], event: Event) -> tuple[str, ...]:
-        if not self.subscribers:
-            return targets
-        extra = tuple(
-            subscriber.name
-            for subscriber in self.subscribers.values()
-            if subscriber.name not in targets
-            and subscriber.pattern.matches(event.event_type)
-            and (subscriber.matches is None or subscriber.matches(event))
-        )
-        return targets + extra
-
-    def _route_id(self, targets: tuple[str, ...]) -> int:
-        """The stored number of a list of targets; a new list is written before the event that uses it."""
-        route = self._route_ids.get(targets)
-        if route is None:
-            route = self._route_ids[targets] = len(self._route_ids) + 1
-            text = msgspec.json.encode(targets).decode()
-            number = route
-            self.store.prepare(
-                lambda ledger: ledger.connection.execute(
-                    "INSERT OR IGNORE INTO routes VALUES (?, ?)", (number, text)
-                )
-            )
-        return route
-
     def resolve(self, event_type: str, payload: dict[str, Any]) -> Route:
         """Where an event of this type and payload would go, and why."""
-        found = self.rules.route(event_type, payload)
-        level = found.priority or self._default_priority(event_type)
-        probe = Event(id=0, timestamp="", event_type=event_type, payload=payload, priority=level)
-        return Route(
-            event_type=event_type,
-            priority=level,
-            targets=list(self._with_subscribers(found.targets, probe)),
-            rules=[
-                *found.rules,
-                *(
-                    f"{subscriber.pattern} (subscription {subscriber.name})"
-                    for subscriber in self.subscribers.values()
-                    if subscriber.pattern.matches(event_type)
-                ),
-            ],
-            ttl=found.ttl,
-        )
+        return self.router.resolve(event_type, payload)
 
     # --- handlers ---------------------------------------------------------------------------
 

@@ -107,6 +107,11 @@ class Lane:
                 waiter.set_result(None)
                 return
 
+    def wake_all(self) -> None:
+        """Let every waiting worker look at the queue again."""
+        for _ in range(self.concurrency):
+            self.wake()
+
     @property
     def waiting(self) -> int:
         """Deliveries queued in memory."""
