@@ -9,71 +9,43 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from msgspec.structs import replace
-
 from event_monitor.answers import Answers
 from event_monitor.breakers import BreakerDesk
+from event_monitor.builtin_targets import add_targets
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.feed import Feed
 from event_monitor.bus.history import read_recent
-from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.rules import RuleSet, read_rules
 from event_monitor.clock import Clock, LoopClock
 from event_monitor.config import Settings
 from event_monitor.control.lock import HomeLock
 from event_monitor.control.server import ControlServer
-from event_monitor.control.spool import Spool, SpoolEntry
-from event_monitor.errors import (
-    BusClosed,
-    BusFull,
-    EventMonitorError,
-    InvalidConfig,
-    InvalidEvent,
-    StoreUnavailable,
-)
+from event_monitor.control.spool import Spool
+from event_monitor.errors import InvalidConfig, StoreUnavailable
 from event_monitor.kill_switch import KillSwitch
 from event_monitor.messages import Message
-from event_monitor.model import DeliveryState, Severity, SystemState, Transition
+from event_monitor.model import Severity
 from event_monitor.overview import Overview
 from event_monitor.paths import HomePaths
-from event_monitor.resilience.breaker import BreakerChange, BreakerState
-from event_monitor.services.recoverables import Recoverables
-from event_monitor.services.registry import ServiceChange, ServiceRegistry
+from event_monitor.reactions import Reactions
+from event_monitor.resilience.breaker import BreakerState
+from event_monitor.services.registry import ServiceRegistry
 from event_monitor.settings_file import load_settings
+from event_monitor.spool_intake import SpoolIntake
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.system.alerts import AlertBook
 from event_monitor.system.driver import StateDriver
-from event_monitor.system.state_machine import StateMachine, TransitionNotSaved
-from event_monitor.targets import NAMES, analytics, cleanup, learning, log
-from event_monitor.targets.alert import AlertTarget
-from event_monitor.targets.analytics import AnalyticsTarget
-from event_monitor.targets.cleanup import CleanupTarget, LogPolicy
-from event_monitor.targets.evaluation import EvaluationTarget
-from event_monitor.targets.kill_switch import KillSwitchTarget
-from event_monitor.targets.learning import LearningTarget
-from event_monitor.targets.log import LogTarget
-from event_monitor.targets.notification import NotificationTarget
-from event_monitor.targets.recovery import RecoveryTarget
-from event_monitor.targets.retention import StoreRetention
-from event_monitor.targets.storage import StorageTarget
-from event_monitor.targets.verification import VerificationTarget
+from event_monitor.system.state_machine import StateMachine
+from event_monitor.targets import NAMES
+from event_monitor.targets.cleanup import CleanupTarget
 
 logger = logging.getLogger(__name__)
 
-SOURCE = "event-monitor"
 TICK = 1.0
 STOP_GRACE = 5.0
-LINGER = 0.003
 STARTUP_PATIENCE = 20.0
 CLEANUP_INTERVAL = 3_600.0
 _TARGET = "target:"
-_BREAKER_EVENTS = {
-    BreakerState.OPEN: "breaker.opened",
-    BreakerState.HALF_OPEN: "breaker.half_open",
-    BreakerState.CLOSED: "breaker.closed",
-}
-_SPOOL_PAGE = 200
-_WORSE = frozenset({SystemState.DEGRADED, SystemState.FAILED})
 
 
 class Runtime:
@@ -91,7 +63,7 @@ class Runtime:
         self.server: ControlServer
         self._answers: Answers
         self._clock: Clock
-        self._spool = Spool(Path(paths.spool))
+        self._intake: SpoolIntake
         self._rules_stamp: tuple[int, int] | None = None
         self.driver: StateDriver
         self.breakers: BreakerDesk
@@ -140,13 +112,16 @@ class Runtime:
         notes = [await self.machine.load(), _aside_note(self.bus)]
         lines = self.settings.dashboard.feed_lines
         self.feed.restore(await self.bus.store.read(lambda connection: read_recent(connection, lines)))
-        self._connect()
-        analytics_target = self._add_targets()
+        told = self._connect()
+        targets = add_targets(
+            self.bus, paths, self.settings, alerts=self.alerts, services=self.services, switch=self.switch
+        )
+        self._cleaning = targets.cleaning
         notes += await self.subscriptions.load()
         for name, guard in self.services.items():
             self.breakers.adopt(name, guard.breaker)
         await self.switch.load()
-        self._hold()
+        told.hold()
         await self.bus.start()
         for note in filter(None, notes):
             logger.warning("%s", note)
@@ -160,13 +135,19 @@ class Runtime:
             alerts=self.alerts,
             machine=self.machine,
             subscriptions=self.subscriptions,
-            analytics=analytics_target,
+            analytics=targets.analytics,
             overview=overview,
             reload_rules=self.reload_rules,
             breakers=self.breakers,
             driver=self.driver,
             services=self.services,
             switch=self.switch,
+        )
+        self._intake = SpoolIntake(
+            Spool(Path(paths.spool)),
+            self._answers.publish_all,
+            self.alerts,
+            max_payload_bytes=self.settings.bus.max_payload_bytes,
         )
         self._tasks = [
             asyncio.create_task(self.driver.run(), name="runtime-state"),
@@ -176,7 +157,7 @@ class Runtime:
         self._cleanup.push_async_callback(self._stop_tasks)
         self._cleanup.push_async_callback(self.services.stop)
         await self.services.start()
-        await self._take_spool()
+        await self._intake.take()
         for name in self.breakers.names:
             if self.breakers.report(name).state == BreakerState.OPEN.value:
                 self.driver.fail(f"breaker {name}", f"{name}: breaker open since before the restart")
@@ -189,56 +170,24 @@ class Runtime:
 
             self._tasks.append(asyncio.create_task(Demo(self).run(), name="runtime-demo"))
 
-    def _add_targets(self) -> AnalyticsTarget:
-        store, mask = self.bus.store, self.settings.mask
-        analytics_target = AnalyticsTarget(store)
-        log_target = LogTarget(
-            Path(self.paths.logs), self.settings.log, mask=mask, sync=self.settings.store.durability == "full"
-        )
-        self.bus.add_target("log", log_target.handle, batch_size=log.BATCH, linger=LINGER)
-        self.bus.add_target("analytics", analytics_target.handle, batch_size=analytics.BATCH, linger=LINGER)
-        self.bus.add_target("storage", StorageTarget(store, self._clock).handle, batch_size=64)
-        self.bus.add_target("alert", AlertTarget(self.alerts, mask).handle, batch_size=64)
-        notification = NotificationTarget(self.settings.notification.via, self.alerts, mask=mask)
-        self.bus.add_target("notification", notification.handle)
-        self.bus.add_target("recovery", RecoveryTarget(Recoverables(self.services), mask).handle)
-        self.bus.add_target("kill-switch", KillSwitchTarget(self.switch, mask).handle)
-        learner = LearningTarget(store, self.bus.publish)
-        self.bus.add_target("learning", learner.handle, batch_size=learning.BATCH)
-        self.bus.add_target("evaluation", EvaluationTarget(store, self._clock).handle, batch_size=64)
-        long = replace(self.settings.target("verification"), timeout="batch_processing")
-        self.bus.add_target("verification", VerificationTarget(self.bus.publish).handle, settings=long)
-        log_policy = LogPolicy(log_target.path, self.settings.store.retention_days, self.settings.log.keep)
-        counts = self.bus.dispatcher.counts
-        retention = StoreRetention(
-            store,
-            self._clock,
-            days=self.settings.store.retention_days,
-            on_forgotten=lambda gone: counts.subtract({DeliveryState.DEAD: gone.dead_letters}),
-        )
-        self._cleaning = CleanupTarget(retention, self._clock, logs=log_policy)
-        self.bus.add_target(
-            "cleanup",
-            self._cleaning.handle,
-            batch_size=cleanup.BATCH,
-            settings=replace(self.settings.target("cleanup"), timeout="research_tasks"),
-        )
-        return analytics_target
-
-    def _connect(self) -> None:
+    def _connect(self) -> Reactions:
         """Let the parts tell each other what happens."""
+        told = Reactions(
+            self.bus, alerts=self.alerts, machine=self.machine, driver=self.driver, switch=self.switch
+        )
         self.bus.on_accepted = self.feed.add
         self.bus.dispatcher.on_settled = self.feed.changed
-        self.bus.dispatcher.on_dead = self._on_dead
-        self.bus.store.on_trouble = self._on_trouble
-        self.machine.on_transition = self._on_transition
-        self.driver.on_unsaved = self._on_unsaved
-        self.breakers.on_change = self._on_breaker
-        self.services.on_change = self._on_service
-        self.switch.on_change = self._on_switch
+        self.bus.dispatcher.on_dead = told.on_dead
+        self.bus.store.on_trouble = told.on_trouble
+        self.machine.on_transition = told.on_transition
+        self.driver.on_unsaved = told.on_unsaved
+        self.breakers.on_change = told.on_breaker
+        self.services.on_change = told.on_service
+        self.switch.on_change = told.on_switch
         self.breakers.parked = self._parked
         self.bus.on_breaker = lambda name, breaker: self.breakers.adopt(_TARGET + name, breaker)
         self.bus.on_breaker_gone = lambda name: self.breakers.forget(_TARGET + name)
+        return told
 
     # --- the entrance -----------------------------------------------------------------------
 
@@ -255,102 +204,6 @@ class Runtime:
         lane = self.bus.dispatcher.lanes.get(name.removeprefix(_TARGET))
         return lane.parked if lane is not None else 0
 
-    # --- what happens -----------------------------------------------------------------------
-
-    def _on_dead(self, record: InFlight, target: str, error: str) -> None:
-        if record.event.source == SOURCE:
-            return
-        self.alerts.raise_alert(
-            Severity.WARNING,
-            f"Dead letter from {target}",
-            f"{record.event.event_type}: {error}",
-            record.event.id,
-        )
-
-    def _on_trouble(self, error: Exception | None) -> None:
-        if error is None:
-            self.driver.clear("store", "the event store can be written again")
-        else:
-            self.driver.fail("store", f"the event store cannot be written: {error}")
-
-    def _on_unsaved(self, error: TransitionNotSaved) -> None:
-        logger.error("%s", error)
-        self.alerts.raise_alert(Severity.CRITICAL, "The system state could not be saved", str(error))
-
-    def _on_breaker(self, name: str, change: BreakerChange) -> None:
-        """A breaker has changed: an event, an alert if it opened by itself, and the state follows."""
-        who = f" by {change.by}" if change.by else ""
-        reason = f"{name}: breaker {change.to_state.value.lower().replace('_', '-')}{who}: {change.reason}"
-        if change.to_state is BreakerState.OPEN:
-            self.driver.fail(f"breaker {name}", reason)
-            if change.by is None and self.machine.state is not SystemState.HEALTHY:
-                self.alerts.raise_alert(Severity.WARNING, f"{name}: breaker opened", change.reason)
-        elif change.to_state is BreakerState.HALF_OPEN:
-            self.driver.recovering(f"breaker {name}")
-        else:
-            self.driver.clear(f"breaker {name}", reason)
-        if change.to_state is change.from_state:
-            return
-        self._publish_own(
-            _BREAKER_EVENTS[change.to_state],
-            {"service": name, "from": change.from_state.value, "to": change.to_state.value}
-            | {"reason": change.reason, "by": change.by},
-        )
-
-    def _on_service(self, change: ServiceChange) -> None:
-        """A service is down, up, or answered for by a fallback: an event, and the state follows."""
-        what = f"service {change.service} {change.what}"
-        if change.well:
-            self.driver.clear(what, change.reason)
-        else:
-            self.driver.fail(what, change.reason, critical=change.critical)
-        if change.what == "health":
-            event_type = (
-                f"{'mcp.server' if change.kind == 'mcp' else 'service'}.{'up' if change.well else 'down'}"
-            )
-        else:
-            event_type = f"fallback.{'ended' if change.well else 'began'}"
-        key = "reason" if change.well else "error"
-        told = change.reason.removeprefix(f"{change.service}: ")
-        self._publish_own(event_type, {"service": change.service, "kind": change.kind, key: told})
-
-    def _on_switch(self, engaged: bool, reason: str) -> None:
-        if engaged:
-            self.driver.fail("kill switch", f"kill switch: {reason}", critical=True)
-        else:
-            self.driver.clear("kill switch", reason)
-        self._hold()
-
-    def _hold(self) -> None:
-        """Pause dispatch of all but CRITICAL events in maintenance and while the kill switch is on."""
-        self.bus.dispatcher.hold(self.machine.state is SystemState.MAINTENANCE or self.switch.engaged)
-
-    def _on_transition(self, transition: Transition) -> None:
-        logger.info("%s → %s: %s", transition.from_state, transition.to_state, transition.reason)
-        self._hold()
-        if transition.to_state in _WORSE:
-            self.alerts.raise_alert(
-                Severity.CRITICAL, f"{transition.from_state} → {transition.to_state}", transition.reason
-            )
-        self._publish_own(
-            "system.state.changed",
-            {
-                "from": transition.from_state.value,
-                "to": transition.to_state.value,
-                "reason": transition.reason,
-                "at": transition.at,
-            },
-        )
-
-    def _publish_own(self, event_type: str, payload: dict[str, Any]) -> None:
-        """Publish an event of the bus's own without waiting for the disk."""
-        try:
-            future, _ = self.bus.submit(event_type, payload, source=SOURCE, reserved=True)
-        except EventMonitorError as error:
-            logger.warning("%s was not published: %s", event_type, error)
-            return
-        future.add_done_callback(_report_lost)
-
     # --- once a second ----------------------------------------------------------------------
 
     async def _tick_forever(self) -> None:
@@ -358,7 +211,7 @@ class Runtime:
             await asyncio.sleep(TICK)
             try:
                 await self._watch_rules()
-                await self._take_spool()
+                await self._intake.take()
             except StoreUnavailable as error:
                 logger.warning("%s", error)
             except OSError as error:
@@ -404,42 +257,6 @@ class Runtime:
         self._rules_stamp = _file_stamp(self.paths.rules)
         return f"{len(rules)} routing rules are in force"
 
-    async def _take_spool(self) -> None:
-        """Publish what was spooled while no bus ran, the oldest first."""
-        while True:
-            entries = await asyncio.to_thread(self._spool.entries, _SPOOL_PAGE)
-            for entry in entries:
-                if not await self._take_entry(entry):
-                    return
-            if len(entries) < _SPOOL_PAGE:
-                return
-
-    async def _take_entry(self, entry: SpoolEntry) -> bool:
-        """Publish a spooled file and remove it. False if it must wait: the disk or the queue is full.
-
-        Its idempotency keys make it safe to take the same file twice."""
-        try:
-            publishes = await asyncio.to_thread(self._spool.read, entry, self.settings.bus.max_payload_bytes)
-            outcomes = await self._answers.publish_all(publishes)
-        except FileNotFoundError:
-            return True
-        except InvalidEvent as error:
-            outcomes = [error]
-        refused = [outcome for outcome in outcomes if isinstance(outcome, EventMonitorError)]
-        if any(isinstance(error, StoreUnavailable | BusFull | BusClosed) for error in refused):
-            return False
-        if not refused:
-            await asyncio.to_thread(self._spool.done, entry)
-            return True
-        reasons = "; ".join(str(error) for error in refused[:3])
-        await asyncio.to_thread(self._spool.reject, entry, reasons)
-        self.alerts.raise_alert(
-            Severity.WARNING,
-            "A spooled event was refused",
-            f"{reasons}; it is kept in {self.paths.spool}/bad",
-        )
-        return True
-
     # --- the end ----------------------------------------------------------------------------
 
     async def stop(self, grace: float = STOP_GRACE) -> None:
@@ -457,11 +274,6 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _report_lost(future: asyncio.Future[int]) -> None:
-    if not future.cancelled() and (error := future.exception()) is not None:
-        logger.warning("an event of the bus's own was not stored: %s", error)
 
 
 def _aside_note(bus: EventBus) -> str | None:

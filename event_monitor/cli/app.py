@@ -15,9 +15,9 @@ from event_monitor import __version__
 from event_monitor.cli.connection import Connection
 from event_monitor.cli.output import Printer, ReaderGone, confirm, report, report_error, terminal_width
 from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
-from event_monitor.grammar.commands import letters_message
 from event_monitor.grammar.json_lines import history_json
 from event_monitor.grammar.parser import HelpWanted, VersionWanted, find_command, parse, to_message
+from event_monitor.grammar.publishing import letters_message
 from event_monitor.grammar.spec import Invocation
 from event_monitor.messages import DropDeadLetters, QueryDeadLetters, QueryEvents, RetryDeadLetters, Subscribe
 from event_monitor.paths import HomePaths

@@ -44,6 +44,7 @@ class Spool:
 
     def __init__(self, directory: str | Path, *, now: Callable[[], float] = time.time) -> None:
         self._directory = Path(directory)
+        self.bad = self._directory / "bad"
         self._now = now
 
     def entries(self, limit: int) -> list[SpoolEntry]:
@@ -76,14 +77,13 @@ class Spool:
 
     def reject(self, entry: SpoolEntry, why: str) -> None:
         """Move an entry to ``bad/``, with a ``.why`` file beside it that a person can read."""
-        bad = self._directory / "bad"
-        bad.mkdir(mode=0o700, exist_ok=True)
+        self.bad.mkdir(mode=0o700, exist_ok=True)
         reason = os.open(
-            bad / f"{entry.name}.why", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
+            self.bad / f"{entry.name}.why", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
         )
         with open(reason, "w", encoding="utf-8", errors="replace") as file:
             file.write(f"{why}\n")
-        self._path(entry).rename(bad / entry.name)
+        self._path(entry).rename(self.bad / entry.name)
 
     def _path(self, entry: SpoolEntry) -> Path:
         return self._directory / "new" / entry.name

@@ -1,0 +1,151 @@
+"""What the runtime does when one of its parts tells that something has happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from event_monitor.bus.event_bus import EventBus
+from event_monitor.bus.inflight import InFlight
+from event_monitor.errors import EventMonitorError
+from event_monitor.kill_switch import KillSwitch
+from event_monitor.model import Severity, SystemState, Transition
+from event_monitor.resilience.breaker import BreakerChange, BreakerState
+from event_monitor.services.registry import ServiceChange
+from event_monitor.system.alerts import AlertBook
+from event_monitor.system.driver import StateDriver
+from event_monitor.system.state_machine import StateMachine, TransitionNotSaved
+
+logger = logging.getLogger(__name__)
+
+SOURCE = "event-monitor"
+_BREAKER_EVENTS = {
+    BreakerState.OPEN: "breaker.opened",
+    BreakerState.HALF_OPEN: "breaker.half_open",
+    BreakerState.CLOSED: "breaker.closed",
+}
+_WORSE = frozenset({SystemState.DEGRADED, SystemState.FAILED})
+
+
+class Reactions:
+    """Turns what breakers, services, store and state machine tell into events, alerts and states."""
+
+    def __init__(
+        self,
+        bus: EventBus,
+        *,
+        alerts: AlertBook,
+        machine: StateMachine,
+        driver: StateDriver,
+        switch: KillSwitch,
+    ) -> None:
+        self._bus = bus
+        self._alerts = alerts
+        self._machine = machine
+        self._driver = driver
+        self._switch = switch
+
+    def on_dead(self, record: InFlight, target: str, error: str) -> None:
+        """A delivery was given up: an alert, unless the event was the bus's own."""
+        if record.event.source == SOURCE:
+            return
+        self._alerts.raise_alert(
+            Severity.WARNING,
+            f"Dead letter from {target}",
+            f"{record.event.event_type}: {error}",
+            record.event.id,
+        )
+
+    def on_trouble(self, error: Exception | None) -> None:
+        """The store cannot be written, or can again."""
+        if error is None:
+            self._driver.clear("store", "the event store can be written again")
+        else:
+            self._driver.fail("store", f"the event store cannot be written: {error}")
+
+    def on_unsaved(self, error: TransitionNotSaved) -> None:
+        """A transition was rolled back, for it could not be saved."""
+        logger.error("%s", error)
+        self._alerts.raise_alert(Severity.CRITICAL, "The system state could not be saved", str(error))
+
+    def on_breaker(self, name: str, change: BreakerChange) -> None:
+        """A breaker has changed: an event, an alert if it opened by itself, and the state follows."""
+        who = f" by {change.by}" if change.by else ""
+        reason = f"{name}: breaker {change.to_state.value.lower().replace('_', '-')}{who}: {change.reason}"
+        if change.to_state is BreakerState.OPEN:
+            self._driver.fail(f"breaker {name}", reason)
+            if change.by is None and self._machine.state is not SystemState.HEALTHY:
+                self._alerts.raise_alert(Severity.WARNING, f"{name}: breaker opened", change.reason)
+        elif change.to_state is BreakerState.HALF_OPEN:
+            self._driver.recovering(f"breaker {name}")
+        else:
+            self._driver.clear(f"breaker {name}", reason)
+        if change.to_state is change.from_state:
+            return
+        self.publish(
+            _BREAKER_EVENTS[change.to_state],
+            {"service": name, "from": change.from_state.value, "to": change.to_state.value}
+            | {"reason": change.reason, "by": change.by},
+        )
+
+    def on_service(self, change: ServiceChange) -> None:
+        """A service is down, up, or answered for by a fallback: an event, and the state follows."""
+        what = f"service {change.service} {change.what}"
+        if change.well:
+            self._driver.clear(what, change.reason)
+        else:
+            self._driver.fail(what, change.reason, critical=change.critical)
+        if change.what == "health":
+            event_type = (
+                f"{'mcp.server' if change.kind == 'mcp' else 'service'}.{'up' if change.well else 'down'}"
+            )
+        else:
+            event_type = f"fallback.{'ended' if change.well else 'began'}"
+        key = "reason" if change.well else "error"
+        told = change.reason.removeprefix(f"{change.service}: ")
+        self.publish(event_type, {"service": change.service, "kind": change.kind, key: told})
+
+    def on_switch(self, engaged: bool, reason: str) -> None:
+        """The kill switch was engaged or released."""
+        if engaged:
+            self._driver.fail("kill switch", f"kill switch: {reason}", critical=True)
+        else:
+            self._driver.clear("kill switch", reason)
+        self.hold()
+
+    def hold(self) -> None:
+        """Pause dispatch of all but CRITICAL events in maintenance and while the kill switch is on."""
+        self._bus.dispatcher.hold(self._machine.state is SystemState.MAINTENANCE or self._switch.engaged)
+
+    def on_transition(self, transition: Transition) -> None:
+        """The system state has changed: an event, an alert if it is worse, and dispatch follows."""
+        logger.info("%s → %s: %s", transition.from_state, transition.to_state, transition.reason)
+        self.hold()
+        if transition.to_state in _WORSE:
+            self._alerts.raise_alert(
+                Severity.CRITICAL, f"{transition.from_state} → {transition.to_state}", transition.reason
+            )
+        self.publish(
+            "system.state.changed",
+            {
+                "from": transition.from_state.value,
+                "to": transition.to_state.value,
+                "reason": transition.reason,
+                "at": transition.at,
+            },
+        )
+
+    def publish(self, event_type: str, payload: dict[str, Any]) -> None:
+        """Publish an event of the bus's own without waiting for the disk."""
+        try:
+            future, _ = self._bus.submit(event_type, payload, source=SOURCE, reserved=True)
+        except EventMonitorError as error:
+            logger.warning("%s was not published: %s", event_type, error)
+            return
+        future.add_done_callback(_report_lost)
+
+
+def _report_lost(future: asyncio.Future[int]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        logger.warning("an event of the bus's own was not stored: %s", error)
