@@ -23,6 +23,11 @@ PRIORITIES = {
     "hook.message_display": Priority.LOW,
 }
 
+BACKUPS = (
+    *("*.tar", "*.tar.*", "*.tgz", "*.zip", "*.7z", "*.gz", "*.bz2", "*.xz", "*.zst"),
+    *("*.bak", "*.dump", "*.sql", "*.age", "*.gpg"),
+)
+
 TIERS = {
     "critical_path": 5.0,
     "normal_operations": 30.0,
@@ -137,12 +142,24 @@ class RestartSettings(Section, frozen=True):
     steady_after: Seconds = 60.0
 
 
+class DeclaredSettings(Section, frozen=True):
+    """A server of the assistant's own configuration that a person approved: its command or address and
+    its secrets are read there at each start. ``approved`` is the fingerprint of what was approved."""
+
+    scope: Literal["user", "local", "project"]
+    name: str
+    approved: str
+    project: str | None = None
+
+
 class ServiceSettings(Section, frozen=True):
     """One protected service. Which of ``url``, ``host`` and ``port``, ``command``, ``pid_file`` and
-    ``match`` it needs depends on its kind; ``command`` is a list, no shell is involved."""
+    ``match`` it needs depends on its kind; ``command`` is a list, no shell is involved. With
+    ``declared`` an mcp service takes its command or url from the assistant's configuration."""
 
     name: str
     kind: Literal["http", "tcp", "command", "mcp", "process"]
+    declared: DeclaredSettings | None = None
     url: str | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
@@ -169,6 +186,18 @@ class FallbackSettings(Section, frozen=True):
     roots: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()
+
+
+class BackupSettings(Section, frozen=True):
+    """Old backups. Nothing is removed unless ``remove`` is true, and then only regular files directly
+    inside ``directories`` whose names match one of ``patterns``, once they are ``keep_days`` old; the
+    ``keep_newest`` of each directory stay whatever their age."""
+
+    remove: bool = False
+    directories: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = BACKUPS
+    keep_days: Annotated[float, Meta(gt=0, le=36_500)] = 30
+    keep_newest: Annotated[int, Meta(ge=1, le=1_000_000)] = 5
 
 
 class SocketSettings(Section, frozen=True):
@@ -218,6 +247,7 @@ class Settings(Section, frozen=True):
     )
     services: tuple[ServiceSettings, ...] = ()
     fallback: FallbackSettings = FallbackSettings()
+    backups: BackupSettings = BackupSettings()
     socket: SocketSettings = SocketSettings()
     dashboard: DashboardSettings = DashboardSettings()
 

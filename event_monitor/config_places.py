@@ -22,6 +22,14 @@ _MAX_TOLD = 20
 Path = tuple[str | int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake of a file: the key path where it stands, and all that is to be said of it."""
+
+    path: Path
+    text: str
+
+
 @dataclass(slots=True)
 class JsonDocument:
     """A parsed file. ``lines`` holds the line of each value by its path, for objects that of the

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from event_monitor.config import TIERS, Section, Settings
-from event_monitor.config_places import Path, did_you_mean, show_value, tell
+from event_monitor.config import TIERS, Section, ServiceSettings, Settings
+from event_monitor.config_places import Mistake, Path, did_you_mean, show_value, tell
 from event_monitor.errors import InvalidConfig, InvalidRequest
 from event_monitor.topics import TopicPattern
 from event_monitor.yaml_places import YamlDocument, read_yaml
@@ -25,22 +27,54 @@ _PLAIN_WORDS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """What a file says. A service with a mistake costs only itself: it is left out of ``settings``, and
+    its mistakes are among ``mistakes``. ``numbers`` holds the place in the file's list of each of
+    ``settings.services``."""
+
+    settings: Settings
+    document: YamlDocument
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def mistakes(self) -> Sequence[Mistake]:
+        """What is wrong with services, in the order of the file."""
+        return self.document.mistakes
+
+
 def load_settings(path: str) -> Settings:
-    """The defaults with the user's file ``path``, if there is one. Raises ``InvalidConfig`` with
-    every mistake of the file."""
-    return _read(path)[0]
+    """The settings of ``read_settings``."""
+    return read_settings(path).settings
 
 
-def _read(path: str) -> tuple[Settings, YamlDocument]:
+def read_settings(path: str) -> SettingsFile:
+    """The defaults with the user's file ``path``, if there is one. Raises ``InvalidConfig`` with every
+    mistake of the file if there is one outside the list of services."""
     file = YamlDocument(path)
     content = _content(file)
     if content is not None:
         read_yaml(content, file)
     _check_section(file, file.values, Settings, ())
     _check_meaning(file)
-    if file.mistakes:
-        raise InvalidConfig(tell(file.mistakes), "correct the file, then start again")
-    return (_merged(file.values) if file.values else Settings()), file
+    wrong = {number for mistake in file.mistakes if (number := service_number(mistake.path)) is not None}
+    if any(service_number(mistake.path) is None for mistake in file.mistakes):
+        raise refusal(file.mistakes)
+    if not file.values:
+        return SettingsFile(Settings(), file)
+    numbers = tuple(n for n in range(len(file.values.get("services") or ())) if n not in wrong)
+    return SettingsFile(_merged(file.values, numbers), file, numbers)
+
+
+def refusal(mistakes: Sequence[Mistake]) -> InvalidConfig:
+    """The error that tells all mistakes of a file."""
+    return InvalidConfig(tell([mistake.text for mistake in mistakes]), "correct the file, then start again")
+
+
+def service_number(path: Path) -> int | None:
+    """Which of the services a key path belongs to, ``None`` if it is none's."""
+    number = path[1] if len(path) > 1 and path[0] == "services" else None
+    return number if isinstance(number, int) else None
 
 
 def _content(file: YamlDocument) -> bytes | None:
@@ -50,16 +84,18 @@ def _content(file: YamlDocument) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        file.mistakes.append(f"{file.origin} cannot be read: {error.strerror}; check its rights")
+        file.complain_of_file(f"{file.origin} cannot be read: {error.strerror}; check its rights")
         return None
     if len(content) > MAX_BYTES:
-        file.mistakes.append(f"{file.origin} is larger than {MAX_BYTES:,} bytes; make it smaller")
+        file.complain_of_file(f"{file.origin} is larger than {MAX_BYTES:,} bytes; make it smaller")
         return None
     return content
 
 
-def _merged(own: dict[str, Any]) -> Settings:
+def _merged(own: dict[str, Any], numbers: Sequence[int]) -> Settings:
     merged = _merge(msgspec.to_builtins(Settings()), own)
+    service = msgspec.to_builtins(ServiceSettings(name="", kind="tcp"))
+    merged["services"] = [_merge(service, own["services"][number]) for number in numbers]
     defaults = merged["target_defaults"]
     merged["targets"] = {name: _merge(defaults, target or {}) for name, target in merged["targets"].items()}
     # The first match counts, so what the user says must stand before what is shipped.
@@ -84,22 +120,45 @@ def _check_section(file: YamlDocument, values: Any, section: type[Section], path
             file.complain(
                 inner, f"unknown key {key!r}{did_you_mean(key, fields)}", f"one of {', '.join(fields)}"
             )
+    for field in msgspec.structs.fields(section):
+        if field.required and field.name not in values:
+            expected = _expectation(types[field.name], "Expected `str`")
+            file.complain(path, f"{field.name} is missing", f"{field.name}: with {expected}")
 
 
 def _check_value(file: YamlDocument, value: Any, wanted: Any, path: Path) -> None:
-    if isinstance(wanted, type) and issubclass(wanted, Section):
-        _check_section(file, value, wanted, path)
-    elif get_origin(wanted) is dict:
+    section = _section_in(wanted)
+    if get_origin(wanted) is dict:
         if isinstance(value, dict):
             for key, inner in value.items():
                 _check_value(file, inner, get_args(wanted)[1], (*path, key))
         elif value is not None:
             file.complain(path, f"found {show_value(value)}", "a mapping of names to values")
+    elif section is not None and get_origin(wanted) is tuple:
+        _check_list(file, value, section, path)
+    elif section is not None:
+        _check_section(file, value, section, path)
     else:
         try:
             msgspec.convert(value, wanted)
         except msgspec.ValidationError as error:
             file.complain(path, f"found {show_value(value)}", _expectation(wanted, str(error)))
+
+
+def _section_in(wanted: Any) -> type[Section] | None:
+    """The section that a type is, may be, or is a list of."""
+    kinds = (kind for kind in (wanted, *get_args(wanted)) if isinstance(kind, type))
+    return next((kind for kind in kinds if issubclass(kind, Section)), None)
+
+
+def _check_list(file: YamlDocument, value: Any, section: type[Section], path: Path) -> None:
+    if isinstance(value, list):
+        for number, inner in enumerate(value):
+            if inner is None:
+                file.complain((*path, number), "found nothing", f"keys such as {section.__struct_fields__[0]}:")
+            _check_section(file, inner, section, (*path, number))
+    elif value is not None:
+        file.complain(path, f"found {show_value(value)}", "a list, each item with a - before it")
 
 
 def _expectation(wanted: Any, error: str) -> str:
@@ -155,12 +214,13 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def print_settings(path: str) -> str:
-    """The settings in force as YAML; what the user's file says is marked with its line. Raises
-    ``InvalidConfig`` with every mistake of the file."""
+    """The settings in force as YAML; what the user's file says is marked with its line, and what is wrong
+    with services is said first. Raises ``InvalidConfig`` as ``read_settings`` does."""
     import yaml
 
-    settings, file = _read(path)
-    lines: list[str] = []
+    read = read_settings(path)
+    file = read.document
+    lines = [f"# left out: {mistake.text}" for mistake in read.mistakes]
 
     def write(values: dict[str, Any], at: Path) -> None:
         indent = "  " * len(at)
@@ -177,5 +237,5 @@ def print_settings(path: str) -> str:
             source = f"  # {file.origin}:{file.places[inner][0]}" if inner in file.places else ""
             lines.append(f"{indent}{name}: {text}{source}")
 
-    write(msgspec.to_builtins(settings), ())
+    write(msgspec.to_builtins(read.settings), ())
     return "\n".join(lines) + "\n"

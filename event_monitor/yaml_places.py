@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from event_monitor.config_places import Path, show_path
+from event_monitor.config_places import Mistake, Path, show_path
 
 _MAX_VALUES = 20_000
 _MAX_DEPTH = 16
@@ -20,16 +20,24 @@ class YamlDocument:
     origin: str
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    mistakes: list[str] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
 
     def complain(self, path: Path, found: str, expected: str) -> None:
-        """Note a mistake at a key path, or at the nearest known one around it."""
+        """Note a mistake at a key path."""
+        key = ": " if path else " "
+        self.mistakes.append(Mistake(path, f"{self.place(path)}{key}{found}; expected {expected}"))
+
+    def complain_of_file(self, text: str) -> None:
+        """Note a mistake that stands at no key."""
+        self.mistakes.append(Mistake((), text))
+
+    def place(self, path: Path) -> str:
+        """``file:line:column: key path`` of a value, or of the nearest one around it."""
         known = path
         while known and known not in self.places:
             known = known[:-1]
         line, column = self.places.get(known, (1, 1))
-        key = f"{show_path(path)}: " if path else ""
-        self.mistakes.append(f"{self.origin}:{line}:{column}: {key}{found}; expected {expected}")
+        return f"{self.origin}:{line}:{column}:" + (f" {show_path(path)}" if path else "")
 
 
 class _TooMuch(Exception):
@@ -46,20 +54,20 @@ def read_yaml(content: bytes, document: YamlDocument) -> None:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        document.mistakes.append(f"{origin}:{line}: the file is not UTF-8; save it as UTF-8")
+        document.complain_of_file(f"{origin}:{line}: the file is not UTF-8; save it as UTF-8")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{origin}:{mark.line + 1}:{mark.column + 1}" if mark else origin
         hint = _TAB_HINT if "\\t" in str(error.problem) else ""
-        document.mistakes.append(f"{place}: not YAML: {error.problem or error.context}{hint}")
+        document.complain_of_file(f"{place}: not YAML: {error.problem or error.context}{hint}")
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         character = f"U+{ord(text[error.position]):04X}"
-        document.mistakes.append(
+        document.complain_of_file(
             f"{origin}:{line}: not YAML: the character {character} is not allowed; remove it"
         )
     except RecursionError:
-        document.mistakes.append(f"{origin}: nested deeper than {_MAX_DEPTH} levels; flatten it")
+        document.complain_of_file(f"{origin}: nested deeper than {_MAX_DEPTH} levels; flatten it")
     else:
         if isinstance(root, yaml.MappingNode):
             _fill(document, root)
@@ -75,7 +83,7 @@ def _fill(document: YamlDocument, root: Any) -> None:
     try:
         document.values = _Walker(document, loader).mapping(root, ())
     except _TooMuch:
-        document.mistakes.append(
+        document.complain_of_file(
             f"{document.origin}: more than {_MAX_VALUES:,} values, or nested deeper than {_MAX_DEPTH} levels;"
             " simplify it"
         )

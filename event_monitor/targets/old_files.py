@@ -15,15 +15,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from event_monitor.config import BACKUPS
+
 _DAY = 86_400.0
 _ROTATED = re.compile(r"[1-9][0-9]{0,8}")
-
-ARCHIVES = (
-    *("*.tar", "*.tar.*", "*.tgz", "*.zip", "*.7z", "*.gz", "*.bz2", "*.xz", "*.zst"),
-    *("*.bak", "*.dump", "*.sql", "*.age", "*.gpg"),
-)
-"""What backups are called unless the configuration says otherwise."""
-
 
 @dataclass(frozen=True, slots=True)
 class BackupPolicy:
@@ -37,7 +32,7 @@ class BackupPolicy:
     directories: tuple[Path, ...] = ()
     min_age_days: float = 30.0
     keep_newest: int = 5
-    patterns: tuple[str, ...] = ARCHIVES
+    patterns: tuple[str, ...] = BACKUPS
 
     def __post_init__(self) -> None:
         forbidden = {Path("/"), Path("~").expanduser()}
