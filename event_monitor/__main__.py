@@ -81,13 +81,12 @@ def _run(options: argparse.Namespace, paths: HomePaths) -> int:
 
 def _check_config(paths: HomePaths) -> int:
     from event_monitor.bus.rules import read_rules
-    from event_monitor.services.registry import service_problems
-    from event_monitor.settings_file import load_settings
+    from event_monitor.configured import read_configuration
     from event_monitor.targets import NAMES
 
     problems: list[str] = []
     try:
-        problems += [f"{paths.settings}: {one}" for one in service_problems(load_settings(paths.settings))]
+        problems += [problem.text for problem in read_configuration(paths.settings).problems]
     except InvalidConfig as error:
         problems.append(error.message)
     try:

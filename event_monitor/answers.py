@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from event_monitor import messages as m
@@ -46,7 +47,7 @@ class Overview(Protocol):
 
 
 class Answers:
-    """Answers messages with the parts that it is given."""
+    """Answers messages with the parts that it is given; ``others`` are answered elsewhere."""
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Answers:
         driver: StateDriver,
         services: ServiceRegistry,
         switch: KillSwitch,
+        others: Mapping[type[m.Message], Callable[[Any], Awaitable[Any]]] = MappingProxyType({}),
     ) -> None:
         self._bus = bus
         self._alerts = alerts
@@ -102,6 +104,7 @@ class Answers:
             m.QuerySubscriptions: self._list_subscriptions,
             m.QueryAlerts: self._list_alerts,
             m.GetAnalytics: self._report,
+            **others,
         }
 
     async def answer(self, message: m.Message) -> Any:

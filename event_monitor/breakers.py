@@ -46,17 +46,27 @@ class BreakerDesk:
         if saved is not None:
             breaker.restore(saved, self._clock.wall())
         self._breakers[name] = breaker
-        breaker.listeners.append(lambda _, change: self._changed(name, change))
+        breaker.listeners.append(lambda _, change: self._changed(name, breaker, change))
+
+    def replace(self, name: str, breaker: CircuitBreaker) -> None:
+        """Look after another breaker in a known one's place. What a person holds stays held; else it
+        begins afresh, for what the old one learned was learned of something else."""
+        old = self._breakers.pop(name, None)
+        if old is not None and old.forced is not None:
+            self._saved[name] = old.save(self._clock.wall())
+        self.adopt(name, breaker)
+        self._store.change(self._saving(name))
 
     def forget(self, name: str) -> None:
         """Its service or target is gone."""
         self._breakers.pop(name, None)
+        self._saved.pop(name, None)
         self._store.change(
             lambda ledger: ledger.connection.execute("DELETE FROM breakers WHERE name = ?", (name,))
         )
 
-    def _changed(self, name: str, change: BreakerChange) -> None:
-        if name not in self._breakers:
+    def _changed(self, name: str, breaker: CircuitBreaker, change: BreakerChange) -> None:
+        if self._breakers.get(name) is not breaker:
             return
         self._store.change(self._saving(name))
         self.on_change(name, change)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.config import Settings
+from event_monitor.configured import backup_policy
 from event_monitor.kill_switch import KillSwitch
 from event_monitor.model import DeliveryState
 from event_monitor.paths import HomePaths
@@ -76,7 +77,7 @@ def add_targets(
         days=settings.store.retention_days,
         on_forgotten=lambda gone: counts.subtract({DeliveryState.DEAD: gone.dead_letters}),
     )
-    cleaning = CleanupTarget(retention, clock, logs=log_policy)
+    cleaning = CleanupTarget(retention, clock, logs=log_policy, backups=backup_policy(settings.backups))
     bus.add_target(
         "cleanup",
         cleaning.handle,

@@ -38,6 +38,14 @@ class InvalidConfig(EventMonitorError):
     code = "invalid_config"
 
 
+class InvalidService(InvalidConfig):
+    """A service that cannot be served as it is configured, because of the setting ``key``."""
+
+    def __init__(self, key: str, message: str, advice: str = "") -> None:
+        super().__init__(message, advice)
+        self.key = key
+
+
 class NotFound(EventMonitorError):
     """What the request names does not exist."""
 

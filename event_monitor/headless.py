@@ -10,7 +10,6 @@ import signal
 
 from event_monitor.paths import HomePaths
 from event_monitor.runtime import Runtime
-from event_monitor.settings_file import load_settings
 from event_monitor.steady import settle_down
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -19,14 +18,13 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def run_headless(paths: HomePaths) -> int:
     """Run until SIGTERM, SIGINT or SIGHUP; then settle, store and answer 0."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = load_settings(paths.settings)
 
     async def serve() -> None:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, stopping.set)
-        runtime = await Runtime.start(paths, settings)
+        runtime = await Runtime.start(paths)
         try:
             print(json.dumps({"ready": True, "pid": os.getpid(), "socket": paths.socket}), flush=True)
             settle_down()

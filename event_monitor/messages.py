@@ -13,11 +13,13 @@ import msgspec
 
 from event_monitor.model import Priority, Snapshot, Status
 from event_monitor.replies import (
+    AdoptionPlan,
     Alerts,
     Analytics,
     BreakerReport,
     Breakers,
     DeadLetterPage,
+    DiscoveredServers,
     Done,
     EventDetail,
     EventPage,
@@ -26,6 +28,7 @@ from event_monitor.replies import (
     Published,
     PublishedLines,
     Route,
+    Services,
     StateReport,
     Stats,
     Subscription,
@@ -132,6 +135,31 @@ class AcknowledgeAlerts(Message, tag="acknowledge_alerts", frozen=True):
 
 class ReloadRules(Message, tag="reload_rules", frozen=True):
     """Read the routing rules again now. Answers ``Done`` or the mistake."""
+
+
+class Reload(Message, tag="reload", frozen=True):
+    """Read the routing rules and the settings again now. Answers ``Done`` or the mistakes; what is
+    wrong changes nothing."""
+
+
+class AdoptService(Message, tag="adopt_service", frozen=True):
+    """A person's word that a server of the assistant's configuration may be started: written to the
+    settings, which are then read again. ``fingerprint`` is that of the plan which was shown. Answers
+    ``Done``."""
+
+    name: str
+    fingerprint: str
+    scope: Literal["user", "local", "project"] | None = None
+    project: str | None = None
+    service: str | None = None
+    by: str = ""
+
+
+class ForgetService(Message, tag="forget_service", frozen=True):
+    """Take an adopted service out of the settings and end it. Answers ``Done``."""
+
+    service: str
+    by: str = ""
 
 
 class SetBreaker(Message, tag="set_breaker", frozen=True):
@@ -246,6 +274,23 @@ class QueryHealth(Message, tag="query_health", frozen=True):
     service: str | None = None
 
 
+class QueryServices(Message, tag="query_services", frozen=True):
+    """Answers ``Services``: those that are configured."""
+
+
+class QueryDiscovered(Message, tag="query_discovered", frozen=True):
+    """The MCP servers that the assistant's own configuration declares. Answers ``DiscoveredServers``."""
+
+
+class PlanAdoption(Message, tag="plan_adoption", frozen=True):
+    """What ``AdoptService`` would write and start. Answers ``AdoptionPlan``."""
+
+    name: str
+    scope: Literal["user", "local", "project"] | None = None
+    project: str | None = None
+    service: str | None = None
+
+
 class QueryAlerts(Message, tag="query_alerts", frozen=True):
     """Answers ``Alerts``, the newest first."""
 
@@ -269,10 +314,13 @@ COMMANDS: tuple[type[Message], ...] = (
     DropDeadLetters,
     AcknowledgeAlerts,
     ReloadRules,
+    Reload,
     SetBreaker,
     SetMaintenance,
     Resume,
     RestartService,
+    AdoptService,
+    ForgetService,
 )
 
 AnyMessage = (
@@ -286,10 +334,13 @@ AnyMessage = (
     | DropDeadLetters
     | AcknowledgeAlerts
     | ReloadRules
+    | Reload
     | SetBreaker
     | SetMaintenance
     | Resume
     | RestartService
+    | AdoptService
+    | ForgetService
     | Ping
     | GetSnapshot
     | GetStats
@@ -301,6 +352,9 @@ AnyMessage = (
     | QuerySubscriptions
     | QueryBreakers
     | QueryHealth
+    | QueryServices
+    | QueryDiscovered
+    | PlanAdoption
     | QueryAlerts
     | GetAnalytics
 )
@@ -317,10 +371,13 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     DropDeadLetters: Done,
     AcknowledgeAlerts: Done,
     ReloadRules: Done,
+    Reload: Done,
     SetBreaker: BreakerReport,
     SetMaintenance: StateReport,
     Resume: StateReport,
     RestartService: Done,
+    AdoptService: Done,
+    ForgetService: Done,
     Ping: Pong,
     GetSnapshot: Snapshot,
     GetStats: Stats,
@@ -332,6 +389,9 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     QuerySubscriptions: Subscriptions,
     QueryBreakers: Breakers,
     QueryHealth: HealthReport,
+    QueryServices: Services,
+    QueryDiscovered: DiscoveredServers,
+    PlanAdoption: AdoptionPlan,
     QueryAlerts: Alerts,
     GetAnalytics: Analytics,
 }

@@ -224,7 +224,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All that the dashboard shows, taken once a second. ``feed`` is ``None`` when nothing in it
-    changed since the ``feed_revision`` that the asker named."""
+    changed since the ``feed_revision`` that the asker named. ``unwatched`` counts the MCP servers that
+    the assistant declares and no service watches."""
 
     at: str
     home: str
@@ -246,4 +247,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     views: int = 1
     durability: str = "full"
     demo: bool = False
+    unwatched: int = 0
     rss_bytes: int = 0

@@ -51,6 +51,7 @@ class Overview:
             views=1 + runtime.views,
             durability=runtime.settings.store.durability,
             demo=runtime.demo,
+            unwatched=runtime.desk.unwatched,
             rss_bytes=resident_bytes(),
         )
 

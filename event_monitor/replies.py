@@ -194,6 +194,66 @@ class HealthReport(Reply, frozen=True):
     services: list[ServiceHealth]
 
 
+class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured service. ``state`` is its process's, or what its checks say where we run none;
+    ``declared`` is the scope of the assistant's configuration that it was taken from."""
+
+    service: str
+    kind: str
+    state: str
+    breaker: str
+    startup: str
+    readiness: str
+    liveness: str
+    pid: int | None = None
+    restarts: int | None = None
+    critical: bool = False
+    declared: str | None = None
+
+
+class Services(Reply, frozen=True):
+    services: list[ServiceRow]
+
+
+class DiscoveredServerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that the assistant's configuration declares. ``shown`` is its command or address without
+    what looks like a secret; ``env`` and ``headers`` are names only; ``timeout`` is in seconds.
+    ``service`` watches it already, ``health`` is that one's; calls are those that hooks told of."""
+
+    name: str
+    scope: str
+    transport: str
+    origin: str
+    project: str | None = None
+    shown: str = ""
+    env: list[str] = []
+    headers: list[str] = []
+    timeout: float | None = None
+    service: str | None = None
+    health: str | None = None
+    calls_ok: int = 0
+    calls_failed: int = 0
+    last_call_at: str | None = None
+    last_error: str | None = None
+    notes: list[str] = []
+
+
+class DiscoveredServers(Reply, frozen=True):
+    servers: list[DiscoveredServerInfo]
+    notes: list[str] = []
+
+
+class AdoptionPlan(Reply, frozen=True):
+    """What would be started, and the lines ``entry`` that would be written to ``file`` for it."""
+
+    service: str
+    server: DiscoveredServerInfo
+    fingerprint: str
+    file: str
+    entry: str
+    cwd: str | None = None
+
+
 class Alerts(Reply, frozen=True):
     alerts: list[Alert]
 
@@ -231,6 +291,9 @@ AnyReply = (
     | BreakerReport
     | Breakers
     | HealthReport
+    | Services
+    | DiscoveredServers
+    | AdoptionPlan
     | Alerts
     | Analytics
     | Snapshot

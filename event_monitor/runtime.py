@@ -18,19 +18,21 @@ from event_monitor.bus.history import read_recent
 from event_monitor.bus.rules import RuleSet, read_rules
 from event_monitor.clock import Clock, LoopClock
 from event_monitor.config import Settings
+from event_monitor.configured import Configured, configured, read_configuration
 from event_monitor.control.lock import HomeLock
 from event_monitor.control.server import ControlServer
 from event_monitor.control.spool import Spool
-from event_monitor.errors import InvalidConfig, StoreUnavailable
+from event_monitor.errors import StoreUnavailable
 from event_monitor.kill_switch import KillSwitch
 from event_monitor.messages import Message
 from event_monitor.model import Severity
 from event_monitor.overview import Overview
 from event_monitor.paths import HomePaths
 from event_monitor.reactions import Reactions
+from event_monitor.reloading import Reloader, Stamps
 from event_monitor.resilience.breaker import BreakerState
+from event_monitor.service_desk import ServiceDesk
 from event_monitor.services.registry import ServiceRegistry
-from event_monitor.settings_file import load_settings
 from event_monitor.spool_intake import SpoolIntake
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.system.alerts import AlertBook
@@ -64,7 +66,8 @@ class Runtime:
         self._answers: Answers
         self._clock: Clock
         self._intake: SpoolIntake
-        self._rules_stamp: tuple[int, int] | None = None
+        self._reloader: Reloader
+        self.desk: ServiceDesk
         self.driver: StateDriver
         self.breakers: BreakerDesk
         self.services: ServiceRegistry
@@ -78,17 +81,21 @@ class Runtime:
     async def start(cls, paths: HomePaths, settings: Settings | None = None, *, demo: bool = False) -> Self:
         """Start all parts. Raises ``InvalidConfig`` before anything is touched, ``AlreadyRunning``
         if a live process owns the home, ``StoreTooNew`` or ``StoreUnavailable``."""
-        settings = settings or load_settings(paths.settings)
+        stamps = Stamps(paths.settings, paths.rules)
+        if settings is None:
+            found = await asyncio.to_thread(read_configuration, paths.settings)
+        else:
+            found = await asyncio.to_thread(configured, settings)
         rules = read_rules(paths.rules, NAMES)
-        runtime = cls(paths, settings, demo=demo)
+        runtime = cls(paths, found.settings, demo=demo)
         try:
-            await runtime._start(rules)
+            await runtime._start(rules, found, stamps, from_file=settings is None)
         except BaseException:
             await runtime.stop(grace=0)
             raise
         return runtime
 
-    async def _start(self, rules: RuleSet) -> None:
+    async def _start(self, rules: RuleSet, found: Configured, stamps: Stamps, *, from_file: bool) -> None:
         paths = self.paths
         for directory in (paths.bus_dir, paths.logs, os.path.dirname(paths.state)):
             os.makedirs(directory, mode=0o700, exist_ok=True)
@@ -99,7 +106,6 @@ class Runtime:
             paths.database, settings=self.settings, rules=rules, clock=self._clock, protect=True
         )
         self._cleanup.push_async_callback(self._stop_bus)
-        self._rules_stamp = _file_stamp(paths.rules)
         self.alerts = AlertBook(self.bus.store, self._clock)
         self.machine = StateMachine(Path(paths.state), self._clock)
         self.subscriptions = Subscriptions(self.bus, paths.home)
@@ -126,9 +132,19 @@ class Runtime:
         for note in filter(None, notes):
             logger.warning("%s", note)
             self.alerts.raise_alert(Severity.WARNING, "Started with a repair", note)
-        for problem in self.services.problems:
-            logger.warning("%s", problem)
-            self.alerts.raise_alert(Severity.WARNING, "A service cannot be watched", problem)
+        self._reloader = Reloader(
+            paths,
+            found,
+            from_file=from_file,
+            bus=self.bus,
+            alerts=self.alerts,
+            services=self.services,
+            breakers=self.breakers,
+            driver=self.driver,
+            cleaning=self._cleaning,
+            stamps=stamps,
+        )
+        self.desk = ServiceDesk(self.services, self.bus.store, self._reloader)
         overview = Overview(self)
         self._answers = Answers(
             self.bus,
@@ -137,11 +153,12 @@ class Runtime:
             subscriptions=self.subscriptions,
             analytics=targets.analytics,
             overview=overview,
-            reload_rules=self.reload_rules,
+            reload_rules=self._reloader.reload_rules,
             breakers=self.breakers,
             driver=self.driver,
             services=self.services,
             switch=self.switch,
+            others=self.desk.handlers,
         )
         self._intake = SpoolIntake(
             Spool(Path(paths.spool)),
@@ -153,9 +170,11 @@ class Runtime:
             asyncio.create_task(self.driver.run(), name="runtime-state"),
             asyncio.create_task(self._tick_forever(), name="runtime-tick"),
             asyncio.create_task(self._clean_forever(), name="runtime-cleanup"),
+            asyncio.create_task(self.desk.look(), name="runtime-discovery"),
         ]
         self._cleanup.push_async_callback(self._stop_tasks)
         self._cleanup.push_async_callback(self.services.stop)
+        self._cleanup.push_async_callback(self._reloader.close)
         await self.services.start()
         await self._intake.take()
         for name in self.breakers.names:
@@ -210,7 +229,7 @@ class Runtime:
         while True:
             await asyncio.sleep(TICK)
             try:
-                await self._watch_rules()
+                await self._reloader.watch()
                 await self._intake.take()
             except StoreUnavailable as error:
                 logger.warning("%s", error)
@@ -236,27 +255,6 @@ class Runtime:
             for problem in report.problems:
                 logger.warning("cleanup: %s", problem)
 
-    async def _watch_rules(self) -> None:
-        stamp = _file_stamp(self.paths.rules)
-        if stamp == self._rules_stamp:
-            return
-        self._rules_stamp = stamp
-        try:
-            text = await self.reload_rules()
-        except InvalidConfig as error:
-            self.alerts.raise_alert(
-                Severity.WARNING, "Routing rules were not reloaded", f"{error}; the old rules stay in force"
-            )
-        else:
-            logger.info("%s", text)
-
-    async def reload_rules(self) -> str:
-        """Read the rules again. Raises ``InvalidConfig``; then the old ones stay in force."""
-        rules = await asyncio.to_thread(read_rules, self.paths.rules, NAMES)
-        self.bus.rules = rules
-        self._rules_stamp = _file_stamp(self.paths.rules)
-        return f"{len(rules)} routing rules are in force"
-
     # --- the end ----------------------------------------------------------------------------
 
     async def stop(self, grace: float = STOP_GRACE) -> None:
@@ -280,11 +278,3 @@ def _aside_note(bus: EventBus) -> str | None:
     if bus.store.set_aside is None:
         return None
     return f"the event store was damaged: it is kept as {bus.store.set_aside.name}, a fresh one was begun"
-
-
-def _file_stamp(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size

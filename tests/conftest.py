@@ -9,9 +9,10 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _never_the_real_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point this process and all that it starts at a throw-away home, whatever a test shadows."""
+    """Point this process and all that it starts at a throw-away home and an assistant that declares
+    nothing, whatever a test shadows."""
     monkeypatch.setenv("EVENT_MONITOR_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "assistant"))
     monkeypatch.delenv("TMUX", raising=False)
 
 

@@ -19,7 +19,15 @@ from event_monitor.grammar.json_lines import history_json
 from event_monitor.grammar.parser import HelpWanted, VersionWanted, find_command, parse, to_message
 from event_monitor.grammar.publishing import letters_message
 from event_monitor.grammar.spec import Invocation
-from event_monitor.messages import DropDeadLetters, QueryDeadLetters, QueryEvents, RetryDeadLetters, Subscribe
+from event_monitor.messages import (
+    AdoptService,
+    DropDeadLetters,
+    PlanAdoption,
+    QueryDeadLetters,
+    QueryEvents,
+    RetryDeadLetters,
+    Subscribe,
+)
 from event_monitor.paths import HomePaths
 from event_monitor.replies import DeadLetterPage, Done
 
@@ -256,6 +264,34 @@ def _send_letters(session: _Session, messages: Sequence[Any]) -> int:
     return status
 
 
+def _adopt(session: _Session) -> int:
+    """Show what would be started, and do it on a person's word."""
+    from event_monitor.grammar.render import render_table
+    from event_monitor.grammar.shared import user
+
+    values, plan_for = session.values, to_message(session.invocation)
+    assert isinstance(plan_for, PlanAdoption)
+    with Connection(session.paths) as connection:
+        plan = connection.request(plan_for)
+        if not values["yes"]:
+            if not os.isatty(0):
+                raise InvalidRequest("nobody can be asked here", "look at it on a terminal, or add --yes")
+            sys.stderr.write(f"{render_table(plan, terminal_width())}\n\n")
+            if not confirm(f"Start {plan.service} and keep it running?"):
+                report("nothing was started")
+                return 1
+        adopt = AdoptService(
+            name=plan.server.name,
+            scope=plan.server.scope,
+            project=plan.server.project,
+            service=plan.service,
+            fingerprint=plan.fingerprint,
+            by=user(),
+        )
+        session.printer.reply(connection.request(adopt))
+    return 0
+
+
 def _completion(session: _Session) -> int:
     from event_monitor.cli.completion import offered_values
     from event_monitor.grammar.completion import script
@@ -276,5 +312,6 @@ _HANDLERS: dict[tuple[str, ...], Callable[[_Session], int]] = {
     ("dlq", "show"): _show_letters,
     ("dlq", "retry"): _retry_letters,
     ("dlq", "drop"): _drop_letters,
+    ("services", "adopt"): _adopt,
     ("completion",): _completion,
 }

@@ -8,7 +8,7 @@ from event_monitor.messages import (
     Message,
     QueryBreakers,
     QueryHealth,
-    ReloadRules,
+    Reload,
     RestartService,
     Resume,
     SetBreaker,
@@ -81,8 +81,9 @@ ACTING = (
     ),
     Command(
         path=("reload",),
-        summary="Read the routing rules again",
-        examples=(Example("event-cli reload", "says what is wrong if the file is broken"),),
-        build=lambda values: ReloadRules(),
+        summary="Read the routing rules and the settings again",
+        examples=(Example("event-cli reload", "says what is wrong if a file is broken"),),
+        notes="Both are also read again by themselves when they change. What is broken changes nothing.",
+        build=lambda values: Reload(),
     ),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from event_monitor.grammar.acting import ACTING
 from event_monitor.grammar.looking import LOOKING
 from event_monitor.grammar.publishing import PUBLISHING
+from event_monitor.grammar.serving import SERVING
 from event_monitor.grammar.spec import Command, Option
 from event_monitor.grammar.tools import TOOLS
 
@@ -27,7 +28,7 @@ GLOBAL_OPTIONS = (
     ),
 )
 
-COMMANDS: tuple[Command, ...] = (*PUBLISHING, *ACTING, *LOOKING, *TOOLS)
+COMMANDS: tuple[Command, ...] = (*PUBLISHING, *ACTING, *SERVING, *LOOKING, *TOOLS)
 BY_PATH: dict[tuple[str, ...], Command] = {command.path: command for command in COMMANDS}
 
 

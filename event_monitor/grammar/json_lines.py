@@ -12,7 +12,9 @@ from event_monitor.replies import (
     Breakers,
     DeadLetterPage,
     EventPage,
+    DiscoveredServers,
     HealthReport,
+    Services,
     StateReport,
     Subscription,
     Subscriptions,
@@ -33,6 +35,10 @@ def render_json(reply: Any) -> Iterator[bytes]:
         yield from map(_encode, reply.services)
     elif isinstance(reply, Breakers):
         yield from map(_encode, reply.breakers)
+    elif isinstance(reply, Services):
+        yield from map(_encode, reply.services)
+    elif isinstance(reply, DiscoveredServers):
+        yield from map(_encode, reply.servers)
     elif isinstance(reply, Alerts):
         yield from map(_encode, reply.alerts)
     elif isinstance(reply, Subscription):

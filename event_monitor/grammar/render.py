@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from event_monitor.grammar.render_services import adoption_plan, discovered_servers, services
 from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
 from event_monitor.model import Alert, Event, Snapshot
 from event_monitor.redaction import redact
 from event_monitor.replies import (
+    AdoptionPlan,
     Alerts,
     Analytics,
     AnalyticsRow,
@@ -19,6 +21,7 @@ from event_monitor.replies import (
     Breakers,
     DeadLetter,
     DeadLetterPage,
+    DiscoveredServers,
     Done,
     EventDetail,
     EventPage,
@@ -27,6 +30,7 @@ from event_monitor.replies import (
     Published,
     PublishedLines,
     Route,
+    Services,
     StateReport,
     Stats,
     Subscription,
@@ -416,6 +420,9 @@ _RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
     BreakerReport: _breaker,
     Breakers: _breakers,
     HealthReport: _health,
+    Services: lambda reply, width, mask: services(reply, width),
+    DiscoveredServers: lambda reply, width, mask: discovered_servers(reply, width),
+    AdoptionPlan: lambda reply, width, mask: adoption_plan(reply, width),
     Route: _route,
     Subscription: _subscription,
     Subscriptions: _subscriptions,

@@ -6,15 +6,17 @@ its own settings may approve something only if the person has trusted that proje
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
 from event_monitor.services.providers.confined import read_regular
+from event_monitor.services.shown import VARIABLE, address_shown, words_shown
 
 MAX_CONFIG_BYTES = 16_000_000
 MAX_PROJECT_BYTES = 1_000_000
@@ -33,11 +35,6 @@ _TRANSPORTS: Mapping[str, Transport] = {
     "sse": "sse",
     "ws": "ws",
 }
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_SECRET = re.compile(r"pass|secret|token|key|auth|credential|header", re.IGNORECASE)
-_OPAQUE = re.compile(r"(?:sk-|gh[a-z]_|github_pat_|xox).*|[A-Za-z0-9_+=-]{32,}")
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^/?#\s]*@)?([^/?#\s@]*)[^\s]*", re.IGNORECASE)
-_MASKED = "[masked]"
 _EMPTY: Mapping[str, Any] = {}
 
 
@@ -46,8 +43,9 @@ class DiscoveredServer:
     """One declared server.
 
     ``shown`` is its command line or address as it was declared, without what looks like a secret;
-    ``command`` and ``url`` are expanded, may hold secrets, and are for starting it only. ``timeout`` is
-    the declared limit of one call in seconds. ``project`` is the directory that it belongs to.
+    ``command``, ``url``, ``env`` and ``headers`` are expanded, may hold secrets, and are for starting it
+    only. ``timeout`` is the declared limit of one call in seconds. ``project`` is the directory that it
+    belongs to. ``fingerprint`` changes with anything that is declared.
     """
 
     name: str
@@ -57,11 +55,22 @@ class DiscoveredServer:
     project: str | None = None
     shown: str = ""
     timeout: float | None = None
-    env_names: tuple[str, ...] = ()
-    header_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    fingerprint: str = ""
     command: tuple[str, ...] = field(default=(), repr=False)
     url: str | None = field(default=None, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def env_names(self) -> tuple[str, ...]:
+        """The variables that are set for it."""
+        return tuple(self.env)
+
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        """The headers that are sent to it."""
+        return tuple(self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +236,10 @@ def _server(
             notes.append("args that are not text were left out")
     elif arguments is not None and not isinstance(arguments, list):
         notes.append("args must be a list")
-    env, headers = _mapping(declared.get("env")), _mapping(declared.get("headers"))
-    for value in (*env.values(), *headers.values()):
-        if isinstance(value, str):
-            _expanded(value, environ, unset)
+    env, headers = (
+        {key: _expanded(str(value), environ, unset) for key, value in _mapping(declared.get(name)).items()}
+        for name in ("env", "headers")
+    )
     is_stdio = transport == "stdio"
     address = url if isinstance(url, str) and not is_stdio else None
     command = tuple(_expanded(word, environ, unset) for word in words) if is_stdio else ()
@@ -242,14 +251,19 @@ def _server(
         transport=transport,
         origin=origin,
         project=project,
-        shown=" ".join(_shown(words)) if is_stdio else _ADDRESS.sub(r"\1\2", _plain(address or "")),
+        shown=words_shown(words) if is_stdio else address_shown(address or ""),
         timeout=_timeout(declared.get("timeout"), notes),
-        env_names=tuple(env),
-        header_names=tuple(headers),
         notes=tuple(notes),
+        fingerprint=_fingerprint(declared),
         command=command,
         url=expanded,
+        env=env,
+        headers=headers,
     )
+
+
+def _fingerprint(declared: Mapping[str, Any]) -> str:
+    return f"sha256:{hashlib.sha256(msgspec.json.encode(declared, order='sorted')).hexdigest()}"
 
 
 def _transport(declared: Mapping[str, Any], notes: list[str]) -> Transport:
@@ -286,27 +300,7 @@ def _expanded(text: str, environ: Mapping[str, str], unset: dict[str, None]) -> 
             return found[0]
         return found[2]
 
-    return _VARIABLE.sub(value, text)
-
-
-def _shown(words: Sequence[str]) -> Iterator[str]:
-    """A command line without what looks like a secret."""
-    secret_follows = False
-    for word in map(_plain, words):
-        name, equals, value = word.partition("=")
-        looks_secret = _SECRET.search(name) is not None
-        if secret_follows or _OPAQUE.fullmatch(word):
-            yield _MASKED
-        elif equals and (looks_secret or _OPAQUE.fullmatch(value)):
-            yield f"{name}={_MASKED}"
-        else:
-            yield _ADDRESS.sub(r"\1\2", word)
-        secret_follows = word.startswith("-") and looks_secret and not equals
-
-
-def _plain(text: str) -> str:
-    """Variables by their names alone: a default may be a secret too."""
-    return _VARIABLE.sub(r"${\1}", text)
+    return VARIABLE.sub(value, text)
 
 
 def _upwards(path: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from event_monitor.config import ServiceSettings
-from event_monitor.errors import InvalidConfig
+from event_monitor.errors import InvalidService
 from event_monitor.services.base import Service
 from event_monitor.services.command import CommandService
 from event_monitor.services.guardian import Guardian
@@ -15,7 +15,7 @@ from event_monitor.services.tcp import TcpService
 
 
 def make_service(settings: ServiceSettings, guardian: Guardian) -> Service:
-    """The service that the settings describe, not started. Raises ``InvalidConfig`` that names the
+    """The service that the settings describe, not started. Raises ``InvalidService`` that names the
     key which its kind lacks or cannot use."""
     match settings.kind:
         case "http":
@@ -50,7 +50,8 @@ def _http(settings: ServiceSettings) -> HttpService:
 
 def _mcp(settings: ServiceSettings, guardian: Guardian) -> McpService | McpHttpService:
     if settings.url is not None and settings.command:
-        raise InvalidConfig(
+        raise InvalidService(
+            "url",
             f"service {settings.name}: an mcp service has command or url, not both",
             "keep command for a server that we start, url for one that is reached over HTTP",
         )
@@ -89,9 +90,10 @@ def _command(settings: ServiceSettings) -> tuple[str, ...]:
     return settings.command
 
 
-def _lacks(settings: ServiceSettings, key: str, what: str) -> InvalidConfig:
-    return InvalidConfig(f"service {settings.name}: kind {settings.kind} needs {key}", f"set {key} to {what}")
+def _lacks(settings: ServiceSettings, key: str, what: str) -> InvalidService:
+    message = f"service {settings.name}: kind {settings.kind} needs {key}"
+    return InvalidService(key, message, f"set {key} to {what}")
 
 
-def _wrong(settings: ServiceSettings, key: str, error: ValueError) -> InvalidConfig:
-    return InvalidConfig(f"service {settings.name}: {key}: {error}", f"correct {key}")
+def _wrong(settings: ServiceSettings, key: str, error: ValueError) -> InvalidService:
+    return InvalidService(key, f"service {settings.name}: {key}: {error}", f"correct {key}")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from event_monitor.clock import Clock
 from event_monitor.config import ServiceSettings, Settings
-from event_monitor.errors import InvalidConfig
-from event_monitor.resilience.fallback import AnswerCache, refuse_cycles
 from event_monitor.resilience.health import CheckKind, Health
 from event_monitor.resilience.retry import PermanentError
 from event_monitor.services.guard import ServiceGuard
@@ -31,25 +29,31 @@ class ServiceChange:
     critical: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What new settings have made of the services, by name; the rest was left alone."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+
+
 class ServiceRegistry(Mapping[str, ServiceGuard]):
-    """The guards by name. ``on_change`` hears what has become of a service."""
+    """The guards by name. ``on_change`` hears what has become of a service. All settings that it gets
+    were looked through by ``service_mistakes``."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.on_change: Callable[[ServiceChange], None] = lambda change: None
-        self.problems: list[str] = check_services(settings)
+        self._clock = clock
+        self._settings = settings
         self._guardian = Guardian()
         self._guards: dict[str, ServiceGuard] = {}
         self._failing: dict[str, dict[CheckKind, str]] = {}
         self._judged = asyncio.Event()
         for one in settings.services:
-            if one.name in self._guards:
-                continue
-            try:
-                self._guards[one.name] = self._make(one, settings, clock)
-            except InvalidConfig as error:
-                self.problems.append(str(error))
+            self._guards[one.name] = self._make(one, settings)
 
-    def _make(self, one: ServiceSettings, settings: Settings, clock: Clock) -> ServiceGuard:
+    def _make(self, one: ServiceSettings, settings: Settings) -> ServiceGuard:
         from event_monitor.services.kinds import make_service
         from event_monitor.services.providers.chains import make_steps
 
@@ -57,7 +61,7 @@ class ServiceRegistry(Mapping[str, ServiceGuard]):
             one,
             make_service(one, self._guardian),
             timeout=settings.seconds(one.timeout),
-            clock=clock,
+            clock=self._clock,
             steps=lambda cache: make_steps(one.fallback, settings.fallback, cache, one.name),
         )
         guard.on_health = self._health
@@ -85,13 +89,48 @@ class ServiceRegistry(Mapping[str, ServiceGuard]):
 
     async def stop(self) -> None:
         """Stop all, their process groups included."""
-        results = await asyncio.gather(
-            *(guard.stop() for guard in self._guards.values()), return_exceptions=True
-        )
-        for guard, result in zip(self._guards.values(), results, strict=True):
-            if isinstance(result, Exception):
-                logger.error("service %s did not stop in order", guard.name, exc_info=result)
+        await _stop(self._guards.values())
         await self._guardian.close()
+
+    def exchange(self, settings: Settings) -> tuple[Exchange, Callable[[], Awaitable[None]]]:
+        """Put new settings in force: the services that they add, remove or change are exchanged at once,
+        all others left as they are. Answers which, and what stops the old ones and starts the new."""
+        before, after = self._settings, settings
+        was = {one.name: one for one in before.services}
+        now = {one.name: one for one in after.services}
+        replaced = tuple(
+            name
+            for name in now
+            if name in was and _effective(was[name], before) != _effective(now[name], after)
+        )
+        done = Exchange(
+            tuple(name for name in now if name not in was),
+            tuple(name for name in was if name not in now),
+            replaced,
+        )
+        old = [self._guards[name] for name in (*done.removed, *done.replaced)]
+        new = {name: self._make(now[name], after) for name in (*done.added, *done.replaced)}
+        kept = {name: new.get(name) or self._guards[name] for name in now}
+        self._settings, self._guards = settings, kept
+        for guard in old:
+            self._part_from(guard, new.get(guard.name))
+
+        async def carry_out() -> None:
+            await _stop(old)
+            await asyncio.gather(*(guard.start() for guard in new.values()))
+
+        return done, carry_out
+
+    def _part_from(self, old: ServiceGuard, new: ServiceGuard | None) -> None:
+        """Hear no more of a guard. What was wrong with it is its successor's until that says otherwise."""
+        old.on_health = lambda name, kind, health, why: None
+        old.on_degraded = lambda name, degraded, step: None
+        self._judged.set()
+        if new is None:
+            self._failing.pop(old.name, None)
+        elif old.fallback.active is not None:
+            reason = f"{old.name}: its settings were changed"
+            self.on_change(ServiceChange(old.name, old.settings.kind, "fallback", True, reason, False))
 
     def names(self) -> Sequence[str]:
         """The names of all services."""
@@ -126,28 +165,14 @@ class ServiceRegistry(Mapping[str, ServiceGuard]):
         self.on_change(ServiceChange(name, settings.kind, "fallback", not degraded, f"{name}: {text}", False))
 
 
-def check_services(settings: Settings) -> list[str]:
-    """What is wrong with the names and fallbacks of the services, in words. Starts nothing."""
-    names = [one.name for one in settings.services]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    mistakes = [f"services: the name {name!r} stands twice; the first one counts" for name in twice]
-    try:
-        refuse_cycles({one.name: one.fallback for one in settings.services})
-    except ValueError as error:
-        mistakes.append(f"services: {error}")
-    return mistakes
+async def _stop(guards: Iterable[ServiceGuard]) -> None:
+    ending = list(guards)
+    results = await asyncio.gather(*(guard.stop() for guard in ending), return_exceptions=True)
+    for guard, result in zip(ending, results, strict=True):
+        if isinstance(result, Exception):
+            logger.error("service %s did not stop in order", guard.name, exc_info=result)
 
 
-def service_problems(settings: Settings) -> list[str]:
-    """All that keeps a service of the settings from being served, in words. Starts nothing."""
-    from event_monitor.services.kinds import make_service
-    from event_monitor.services.providers.chains import make_steps
-
-    problems = check_services(settings)
-    for one in settings.services:
-        try:
-            make_service(one, Guardian())
-            make_steps(one.fallback, settings.fallback, AnswerCache(float), one.name)
-        except InvalidConfig as error:
-            problems.append(str(error))
-    return problems
+def _effective(one: ServiceSettings, settings: Settings) -> tuple[object, ...]:
+    """All that a service is made from."""
+    return one, settings.seconds(one.timeout), settings.fallback if one.fallback else None

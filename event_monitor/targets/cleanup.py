@@ -45,7 +45,7 @@ class CleanupReport:
 
 class CleanupTarget:
     """Cleans up once for a whole batch, whatever its events say: nothing that an event names is ever
-    removed. Without ``backups`` no backup is touched.
+    removed. While ``backups`` is ``None`` no backup is touched.
 
     A run that is cut short is taken up by the next one. Serve it with a long timeout: a first run
     over years of history takes minutes.
@@ -62,7 +62,7 @@ class CleanupTarget:
         self._retention = retention
         self._clock = clock
         self._logs = logs
-        self._backups = backups
+        self.backups = backups
         self._running = asyncio.Lock()
 
     async def handle(self, batch: Sequence[Pending]) -> None:
@@ -99,4 +99,5 @@ class CleanupTarget:
         logs = remove_rotated_logs(
             self._logs.path, now, stop, max_age_days=self._logs.max_age_days, keep=self._logs.keep
         )
-        return logs, Removed() if self._backups is None else remove_backups(self._backups, now, stop)
+        backups = self.backups
+        return logs, Removed() if backups is None else remove_backups(backups, now, stop)

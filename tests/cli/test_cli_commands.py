@@ -107,7 +107,7 @@ def answering(result: Any) -> Script:
             {"do": "acknowledge_alerts", "alert_id": None},
             {"count": 2, "message": ""},
         ),
-        (["reload"], {"count": 3, "message": "ok"}, {"do": "reload_rules"}, {"count": 3, "message": "ok"}),
+        (["reload"], {"count": 3, "message": "ok"}, {"do": "reload"}, {"count": 3, "message": "ok"}),
         (
             ["subscribe", "a.#", "exec:page", "--name", "pager", "--filter", "x"],
             {"subscription": SUBSCRIPTION},

@@ -263,7 +263,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(Settings.__struct_fields__), VALUES, max_size=4))
 def test_any_values_make_settings_or_named_mistakes(write: Write, values: dict[str, Any]) -> None:
     path = write(yaml.safe_dump(values, allow_unicode=True))
