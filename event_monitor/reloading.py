@@ -174,7 +174,9 @@ class Reloader:
         waiting = _need_restart(self.settings, wanted)
         self.settings = replace(self.settings, **{name: getattr(wanted, name) for name in LIVE})
         if waiting and waiting != self._waiting_for_restart:
-            detail = f"{self._paths.settings}: {', '.join(waiting)}: what changed there counts from the next start"
+            detail = (
+                f"{self._paths.settings}: {', '.join(waiting)}: what changed there counts from the next start"
+            )
             self._alerts.raise_alert(Severity.INFO, "Settings wait for a restart", detail)
         self._waiting_for_restart = waiting
         await carry_out()

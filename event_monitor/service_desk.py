@@ -127,7 +127,9 @@ class ServiceDesk:
             )
         (server,) = fitting
         if server.transport not in STARTABLE or not (server.command or server.url):
-            raise InvalidRequest(f"{server.name} cannot be watched: its transport is {server.transport}", look)
+            raise InvalidRequest(
+                f"{server.name} cannot be watched: its transport is {server.transport}", look
+            )
         watching = self._watching(server)
         if watching is not None:
             raise InvalidRequest(f"{server.name} is watched already, as {watching}", look)

@@ -107,7 +107,9 @@ def _write(path: str, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        raise InvalidConfig(f"{path} cannot be written: {error.strerror}", "check rights and space") from error
+        raise InvalidConfig(
+            f"{path} cannot be written: {error.strerror}", "check rights and space"
+        ) from error
 
 
 # --- where to cut ---------------------------------------------------------------------------

@@ -155,7 +155,9 @@ def _check_list(file: YamlDocument, value: Any, section: type[Section], path: Pa
     if isinstance(value, list):
         for number, inner in enumerate(value):
             if inner is None:
-                file.complain((*path, number), "found nothing", f"keys such as {section.__struct_fields__[0]}:")
+                file.complain(
+                    (*path, number), "found nothing", f"keys such as {section.__struct_fields__[0]}:"
+                )
             _check_section(file, inner, section, (*path, number))
     elif value is not None:
         file.complain(path, f"found {show_value(value)}", "a list, each item with a - before it")

@@ -67,7 +67,7 @@ _HEALTH = {"pass": ("✔", "good"), "fail": ("✖", "bad")}
 
 NO_SERVICES = (
     ("No service is watched yet.", "strong"),
-    ("List what you depend on in event-bus/event-monitor.yaml and start again:", ""),
+    ("List what you depend on in event-bus/event-monitor.yaml:", ""),
     ("services:", "accent"),
     ("  - {name: db, kind: tcp, port: 5432}", "accent"),
     ("Kinds: http, tcp, command, mcp, process. Each is probed and protected.", "dim"),
@@ -220,13 +220,16 @@ def queue(view: QueueView, width: int, height: int) -> list[Line]:
 
 
 def services(
-    views: tuple[ServiceView, ...], width: int, height: int, selected: str | None = None
+    views: tuple[ServiceView, ...],
+    width: int,
+    height: int,
+    selected: str | None = None,
+    *,
+    unwatched: int = 0,
 ) -> list[Line]:
     """One line a service under a heading, or what to do while there is none."""
     if not views:
-        if height < 2:
-            return [line((" No service is watched yet", "dim"))]
-        return [clip(line(" ", part), width) for part in NO_SERVICES][:height]
+        return _no_services(width, height, unwatched)
     wide = width >= 76
     probed = any(view.kind != "target" for view in views)
     heading = f"   {'service':<14} {'breaker':<15}failures" + (
@@ -237,6 +240,17 @@ def services(
     room = max(1, height - len(lines))
     top = max(0, place - room + 1)
     return lines + [_service(view, width, wide, view.name == selected) for view in views[top : top + room]]
+
+
+def _no_services(width: int, height: int, unwatched: int) -> list[Line]:
+    if height < 2:
+        declared = f", {unwatched} declared" if unwatched else ""
+        return [clip(line((f" No service is watched yet{declared}", "dim")), width)]
+    parts = list(NO_SERVICES)
+    if unwatched:
+        servers = "1 MCP server" if unwatched == 1 else f"{unwatched} MCP servers"
+        parts.insert(1, (f"Your assistant declares {servers}: event-cli services discover", "accent"))
+    return [clip(line(" ", part), width) for part in parts][:height]
 
 
 def _service(view: ServiceView, width: int, wide: bool, selected: bool) -> Line:

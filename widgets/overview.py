@@ -97,10 +97,12 @@ class ServicesPanel(Panel, can_focus=True):
         super().__init__(id=id)
         self._views: tuple[ServiceView, ...] = ()
         self._name: str | None = None
+        self._unwatched = 0
 
-    def show(self, views: tuple[ServiceView, ...]) -> None:
-        """Take the services' newest state."""
+    def show(self, views: tuple[ServiceView, ...], unwatched: int = 0) -> None:
+        """Take the services' newest state, and how many declared servers nobody watches."""
         self._views = views
+        self._unwatched = unwatched
         hint = "tab selects   r reset  o open  c close" if views else ""
         if self.border_subtitle != hint:
             self.border_subtitle = hint
@@ -133,7 +135,7 @@ class ServicesPanel(Panel, can_focus=True):
     def lines(self, width: int, height: int) -> Sequence[Line]:
         chosen = self.selected
         name = chosen.name if chosen is not None and self.has_focus else None
-        return content.services(self._views, width, height, name)
+        return content.services(self._views, width, height, name, unwatched=self._unwatched)
 
 
 class SystemPanel(Panel):

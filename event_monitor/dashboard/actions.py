@@ -60,6 +60,7 @@ ACTIONS = (
         "Queue all dead letters again with a fresh set of attempts",
         changes=True,
     ),
+    Action("declared", "", "Declared servers", "MCP servers your assistant declares, and who watches them"),
     Action("screenshot", "", "Save a picture", "Save the screen as an SVG file in the working directory"),
 )
 

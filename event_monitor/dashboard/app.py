@@ -204,7 +204,7 @@ class EventMonitorApp(App[int]):
             self._show_header()
             base.query_one(RatePanel).show(snapshot.rate)
             base.query_one(QueuePanel).show(snapshot.queue)
-            base.query_one(ServicesPanel).show(snapshot.services)
+            base.query_one(ServicesPanel).show(snapshot.services, snapshot.unwatched)
             base.query_one("#middle").set_class(bool(snapshot.services), "has-services")
             base.query_one(SystemPanel).show(snapshot)
             base.query_one(AlertsPanel).show(snapshot)
@@ -282,6 +282,7 @@ class EventMonitorApp(App[int]):
             "acknowledge": f"{snapshot.unacknowledged} open",
             "maintenance": f"now {snapshot.state}",
             "freeze": f"frozen, {self.feed.waiting} waiting" if self.feed.frozen else "running",
+            "declared": f"{snapshot.unwatched} not watched",
             "retry_dead_letters": f"{snapshot.queue.dead} dead letters",
         }.get(action_id, "")
 

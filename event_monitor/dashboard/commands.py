@@ -16,6 +16,7 @@ from event_monitor.messages import (
     AcknowledgeAlerts,
     GetEvent,
     Message,
+    QueryDiscovered,
     ReloadRules,
     RetryDeadLetters,
     SetBreaker,
@@ -60,6 +61,7 @@ class Commands:
             "clear": self._clear,
             "reload_rules": lambda: self._send(ReloadRules()),
             "retry_dead_letters": self._retry_dead_letters,
+            "declared": self._declared,
             "screenshot": self._screenshot,
         }
 
@@ -240,6 +242,20 @@ class Commands:
         from event_monitor.dashboard.dialogs import help_dialog
 
         self._app.push_screen(help_dialog(self._app.keys_of))
+
+    def _declared(self) -> None:
+        async def show() -> None:
+            from event_monitor.dashboard.declared import declared_lines
+            from event_monitor.dashboard.dialogs import DocumentDialog
+
+            found = await self._ask(QueryDiscovered())
+            if found is not None:
+                dialog = DocumentDialog(
+                    "MCP servers your assistant declares", lambda width: declared_lines(found, width)
+                )
+                self._app.push_screen(dialog)
+
+        self._work(show())
 
     def _screenshot(self) -> None:
         async def save() -> None:

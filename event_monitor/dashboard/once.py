@@ -16,7 +16,7 @@ def render_once(snapshot: Snapshot, width: int = WIDTH) -> str:
         ("", content.header(snapshot, width, 2, time_of_day(snapshot.at))[:1]),
         ("Events per second", content.rate(snapshot.rate, width, 3)),
         ("Queue depth", content.queue(snapshot.queue, width, 3)),
-        ("Services", content.services(snapshot.services, width, 50)),
+        ("Services", content.services(snapshot.services, width, 50, unwatched=snapshot.unwatched)),
         ("System", content.system(snapshot, width, 11)),
         ("Alerts", content.alerts(snapshot.alerts, width, 10)),
         ("Live", [content.feed_item(item, width) for item in reversed((snapshot.feed or ())[-_EVENTS:])]),

@@ -6,11 +6,16 @@ from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
 from event_monitor.replies import AdoptionPlan, DiscoveredServerInfo, DiscoveredServers, Services
 
+# What a person approves is shown whole, on more lines if need be.
+_UNCUT = 1_000_000
+
 
 def services(reply: Services, width: int) -> str:
     """The configured services, one a line."""
     if not reply.services:
-        return "no service is configured: add services to event-monitor.yaml, or see event-cli services discover"
+        return (
+            "no service is configured: add services to event-monitor.yaml, or see event-cli services discover"
+        )
     columns = (
         Column("SERVICE"),
         Column("KIND"),
@@ -69,7 +74,7 @@ def discovered_servers(reply: DiscoveredServers, width: int) -> str:
 
 
 def adoption_plan(reply: AdoptionPlan, width: int) -> str:
-    """What a person is asked to approve."""
+    """What a person is asked to approve, whatever the ``width``."""
     server = reply.server
     pairs = [
         ("server", f"{server.name} ({server.scope} scope, {server.transport})"),
@@ -82,7 +87,7 @@ def adoption_plan(reply: AdoptionPlan, width: int) -> str:
         ("written to", reply.file),
     ]
     entry = "\n".join(plain(line) for line in reply.entry.split("\n"))
-    return f"{facts(pairs, max(width, 10_000))}\n\n{entry}"
+    return f"{facts(pairs, _UNCUT)}\n\n{entry}"
 
 
 def _origin(server: DiscoveredServerInfo) -> str:

@@ -21,7 +21,7 @@ SERVING = (
         summary="Show the services that are watched",
         examples=(
             Example("event-cli services", "state, process, restarts and breaker of each"),
-            Example("event-cli services --output json | jq 'select(.restarts > 0)'", "those that fell over"),
+            Example("event-cli services --output json | jq 'select(.restarts > 0)'", "which fell over"),
         ),
         notes="Services stand in event-monitor.yaml, which is read again when it changes.",
         build=lambda values: QueryServices(),
@@ -48,8 +48,8 @@ SERVING = (
             Example("event-cli services adopt db --scope project --as shop-db --yes", "without asking"),
         ),
         notes=(
-            "Writes a reference to event-monitor.yaml, none of the server's secrets: command, environment and "
-            "headers are read from the assistant's file at each start. If they are no longer what you "
+            "Writes a reference to event-monitor.yaml, none of the server's secrets: command, environment "
+            "and headers are read from the assistant's file at each start. If they are no longer what you "
             "approved, the server is not started. It is a second instance, beside the assistant's own."
         ),
         build=_plan,

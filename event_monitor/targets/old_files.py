@@ -20,6 +20,7 @@ from event_monitor.config import BACKUPS
 _DAY = 86_400.0
 _ROTATED = re.compile(r"[1-9][0-9]{0,8}")
 
+
 @dataclass(frozen=True, slots=True)
 class BackupPolicy:
     """Which backups may be removed: files directly inside ``directories`` whose names match one of

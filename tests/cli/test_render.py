@@ -28,6 +28,7 @@ from event_monitor.model import (
     Transition,
 )
 from event_monitor.replies import (
+    AdoptionPlan,
     Alerts,
     Analytics,
     AnalyticsRow,
@@ -36,6 +37,8 @@ from event_monitor.replies import (
     Breakers,
     DeadLetter,
     DeadLetterPage,
+    DiscoveredServerInfo,
+    DiscoveredServers,
     Done,
     EventDetail,
     EventPage,
@@ -46,6 +49,8 @@ from event_monitor.replies import (
     PublishedLines,
     Route,
     ServiceHealth,
+    ServiceRow,
+    Services,
     StateReport,
     Stats,
     Subscription,
@@ -70,6 +75,42 @@ def breaker(text: str) -> BreakerReport:
         forced_reason=text,
         last_error=text,
     )
+
+
+def service_replies(text: str) -> list[object]:
+    server = DiscoveredServerInfo(
+        name=text,
+        scope="user",
+        transport="stdio",
+        origin=text,
+        project=text,
+        shown=text,
+        env=[text],
+        headers=[text],
+        service=text,
+        health="pass",
+        last_error=text,
+        notes=[text],
+    )
+    return [
+        Services(
+            services=[
+                ServiceRow(
+                    service=text,
+                    kind=text,
+                    state=text,
+                    breaker="OPEN",
+                    startup="pass",
+                    readiness="pass",
+                    liveness="pass",
+                )
+            ]
+        ),
+        DiscoveredServers(servers=[server], notes=[text]),
+        AdoptionPlan(
+            service=text, server=server, fingerprint=text, file=text, entry=f"{text}\n{text}", cwd=text
+        ),
+    ]
 
 
 def replies(text: str) -> list[object]:
@@ -153,6 +194,7 @@ def replies(text: str) -> list[object]:
             ]
         ),
         Analytics(by_type=[row], by_command=[row]),
+        *service_replies(text),
         Snapshot(
             at=TIME,
             home=text,
@@ -205,6 +247,7 @@ def test_empty_lists_are_said_in_words() -> None:
         Alerts(alerts=[]),
         Subscriptions(subscriptions=[]),
         Analytics(by_type=[], by_command=[]),
+        DiscoveredServers(servers=[]),
     ]
     shown = [render.render_table(reply, 80) for reply in empty]
     assert shown == [
@@ -213,6 +256,7 @@ def test_empty_lists_are_said_in_words() -> None:
         "no alerts",
         "no kept subscriptions",
         "nothing was counted yet",
+        "your assistant declares no MCP server",
     ]
 
 

@@ -18,6 +18,7 @@ from event_monitor.messages import (
     GetEvent,
     GetSnapshot,
     Message,
+    QueryDiscovered,
     SetBreaker,
     SetMaintenance,
 )
@@ -39,9 +40,46 @@ from event_monitor.model import (
     Totals,
     Transition,
 )
-from event_monitor.replies import BreakerReport, Done, EventDetail, StateReport
+from event_monitor.replies import (
+    BreakerReport,
+    DiscoveredServerInfo,
+    DiscoveredServers,
+    Done,
+    EventDetail,
+    StateReport,
+)
 
 NOW = datetime(2026, 3, 14, 15, 42, 7, tzinfo=UTC)
+
+DECLARED = DiscoveredServers(
+    servers=[
+        DiscoveredServerInfo(
+            name="github",
+            scope="user",
+            transport="stdio",
+            origin="/home/demo/.claude.json",
+            shown="mcp-server-github --token [masked]",
+            env=["GITHUB_TOKEN"],
+            service="github",
+            health="pass",
+            calls_ok=412,
+            calls_failed=3,
+            last_call_at="2026-03-14T15:41:58.000000Z",
+            last_error='MCP server "github" timed out after 3s',
+            timeout=30.0,
+        ),
+        DiscoveredServerInfo(
+            name="docs",
+            scope="project",
+            transport="http",
+            origin="/home/demo/shop/.mcp.json",
+            project="/home/demo/shop",
+            shown="https://docs.example.org",
+            notes=["has no timeout: a call may hang without limit"],
+        ),
+    ],
+    notes=["/home/demo/other/.mcp.json: not approved and left out (1): 'database'"],
+)
 
 _DELIVERED, _RETRYING = DeliveryState.DELIVERED, DeliveryState.RETRYING
 _STORY: tuple[tuple[str, Priority, str, dict[str, DeliveryState]], ...] = (
@@ -273,6 +311,8 @@ class FakeClient:
         if isinstance(message, SetMaintenance):
             state = SystemState.MAINTENANCE if message.on else SystemState.HEALTHY
             return StateReport(state=state, since=self.picture.at, reason=message.reason)
+        if isinstance(message, QueryDiscovered):
+            return DECLARED
         return Done(count=4, message="done")
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from event_monitor.errors import NoBus
@@ -72,6 +73,22 @@ def test_details(snap_compare: Compare, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_help(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(scene.app(), terminal_size=size, run_before=pressed("question_mark"))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_declared_servers(snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def opened(pilot: Any) -> None:
+        await settle(pilot)
+        pilot.app.action_act("declared")
+        await settle(pilot)
+
+    assert snap_compare(scene.app(), terminal_size=size, run_before=opened)
+
+
+def test_empty_home_beside_an_assistant_with_servers(snap_compare: Compare) -> None:
+    picture = msgspec.structs.replace(scene.empty(), unwatched=3)
+    client = scene.FakeClient(picture)
+    assert snap_compare(scene.app(client), terminal_size=SIZES[0], run_before=settle)
 
 
 def test_palette(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:

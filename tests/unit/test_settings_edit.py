@@ -16,7 +16,11 @@ from event_monitor import settings_edit
 from event_monitor.errors import InvalidConfig, NotFound
 from event_monitor.settings_edit import add_service, entry_text, remove_service
 
-ENTRY = {"name": "github", "kind": "mcp", "declared": {"scope": "user", "name": "on", "approved": "sha256:0a"}}
+ENTRY = {
+    "name": "github",
+    "kind": "mcp",
+    "declared": {"scope": "user", "name": "on", "approved": "sha256:0a"},
+}
 BLOCK = '  - name: github\n    kind: mcp\n    declared: {scope: user, name: "on", approved: "sha256:0a"}\n'
 FLOW = '{name: github, kind: mcp, declared: {scope: user, name: "on", approved: "sha256:0a"}}'
 
@@ -42,7 +46,9 @@ FORMS: dict[str, tuple[str, str]] = {
         "services:\n    - name: w\n      kind: command\n      command:\n        - a\n        - b\n"
         "      # deeper\n    # as deep\nbus:\n",
         "services:\n    - name: w\n      kind: command\n      command:\n        - a\n        - b\n"
-        "      # deeper\n" + BLOCK.replace("  -", "    -").replace("\n    ", "\n      ") + "    # as deep\nbus:\n",
+        "      # deeper\n"
+        + BLOCK.replace("  -", "    -").replace("\n    ", "\n      ")
+        + "    # as deep\nbus:\n",
     ),
     "a block that ends the file": (
         "services:\n  - name: db\n    kind: tcp",
@@ -120,7 +126,8 @@ def test_a_broken_file_is_named_and_left_alone(file: Path) -> None:
 def test_only_the_named_service_is_removed_with_its_comments_kept_beside_it(file: Path) -> None:
     write(
         file,
-        "services:\n  # one\n  - {name: a, kind: tcp}\n  # two\n  - name: b\n    kind: tcp  # mine\n  - {name: c, kind: tcp}\n",
+        "services:\n  # one\n  - {name: a, kind: tcp}\n  # two\n"
+        "  - name: b\n    kind: tcp  # mine\n  - {name: c, kind: tcp}\n",
     )
     remove_service(str(file), "b")
     assert file.read_text() == (
@@ -163,7 +170,9 @@ def test_a_write_that_fails_leaves_the_old_file(file: Path, monkeypatch: pytest.
 
 
 WORDS = st.text("ab: #'\"{}[]-,\u00e9\n\x07\u2028", max_size=6)
-SERVICE = st.fixed_dictionaries({"name": WORDS, "kind": st.just("tcp")}, optional={"match": WORDS, "cwd": WORDS})
+SERVICE = st.fixed_dictionaries(
+    {"name": WORDS, "kind": st.just("tcp")}, optional={"match": WORDS, "cwd": WORDS}
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
