@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,14 +69,26 @@ def backup_policy(settings: BackupSettings) -> BackupPolicy | None:
 
 
 def _configured(file: SettingsFile) -> Configured:
-    try:
-        backup_policy(file.settings.backups)
-    except ValueError as error:
-        place = file.document.place(("backups",))
-        raise refusal([*file.mistakes, Mistake(("backups",), f"{place}: {error}")]) from None
+    backups = [*_backup_mistakes(file)]
+    if backups:
+        raise refusal([*file.mistakes, *backups])
     found = _Findings(file)
     found.resolve()
     return found.told()
+
+
+def _backup_mistakes(file: SettingsFile) -> Iterator[Mistake]:
+    backups = file.settings.backups
+    parts: dict[KeyPath, BackupSettings] = {
+        ("backups", "directories", number): replace(backups, directories=(directory,), patterns=("*",))
+        for number, directory in enumerate(backups.directories)
+    }
+    parts["backups", "patterns"] = replace(backups, directories=())
+    for path, part in parts.items():
+        try:
+            backup_policy(part)
+        except ValueError as error:
+            yield Mistake(path, f"{file.document.place(path)}: {error}")
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ _WATCHED = {"pass": ("✔", "good"), "fail": ("✖", "bad")}
 
 
 def declared_lines(found: DiscoveredServers, width: int) -> list[Line]:
-    """Each server with its scope, command, who watches it and the calls that were seen; then notes."""
+    """Each server with who watches it, its command, scope and the calls that were seen; then notes."""
     lines: list[Line] = []
     for server in found.servers:
         lines += [*_server(server), Line()]
@@ -30,17 +30,11 @@ def declared_lines(found: DiscoveredServers, width: int) -> list[Line]:
 def _server(server: DiscoveredServerInfo) -> Iterator[Line]:
     glyph, tone = _WATCHED.get(server.health or "", ("·", "dim"))
     watched = f"watched as {plain(server.service)} ({server.health})" if server.service else "not watched"
-    yield line(
-        " ",
-        (glyph, tone),
-        " ",
-        (fit(plain(server.name), 20), "strong"),
-        f" {server.scope:<8}{server.transport:<8}",
-        watched,
-    )
+    yield line(" ", (glyph, tone), " ", (fit(plain(server.name), 20), "strong"), f" {watched}")
     yield line("   ", (plain(server.shown), "accent"))
     project = f" for {plain(server.project)}" if server.project and server.scope == "local" else ""
-    yield line("   ", (f"{plain(server.origin)}{project}", "dim"))
+    where = f"{server.scope} scope, {server.transport}, {plain(server.origin)}{project}"
+    yield line("   ", (where, "dim"))
     calls = server.calls_ok + server.calls_failed
     if server.last_call_at is not None:
         at = time_of_day(server.last_call_at)
