@@ -15,6 +15,7 @@ from typing import Any, cast
 from event_monitor.config import RestartSettings
 from event_monitor.services.base import ServiceDown
 from event_monitor.services.guardian import CannotStart, Guardian
+from event_monitor.services.shown import words_shown
 
 TAIL_BYTES = 8_192
 MAX_UNWRITTEN = 4 * 1_048_576
@@ -219,9 +220,9 @@ class Supervisor:
         return self._clean(raw.decode(errors="replace"))
 
     def describe(self) -> dict[str, Any]:
-        """Its state for a person; nothing of the environment."""
+        """Its state for a person; nothing of the environment, and no word that looks like a secret."""
         return {
-            "command": self._clean(" ".join(self.command)),
+            "command": self._clean(words_shown(self.command)),
             "state": str(self.state),
             "reason": self.reason,
             "pid": self.pid,
