@@ -54,6 +54,11 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "3:37: services[1].fallback",
         "it is its own fallback",
     ),
+    "a name that one of its chain has": (
+        "  - {name: local_fs, kind: tcp, port: 1, fallback: [mcp.filesystem]}\n",
+        "3:42: services[1].fallback",
+        "it is its own fallback",
+    ),
     "unknown fallback": (
         "  - {name: bad, kind: tcp, port: 1, fallback: [local_sf]}\n",
         "3:37: services[1].fallback",
@@ -109,7 +114,8 @@ async def test_at_the_start_it_is_named_and_left_out_and_the_rest_goes_on(home: 
     async with running(home) as runtime:
         assert list(runtime.services) == ["good"]
         ((title, detail),) = told(runtime).items()
-        assert title in ("Service bad is left out", "Service services[1] is left out")
+        named = ("bad", "local_fs", "services[1]")
+        assert title in [f"Service {name} is left out" for name in named]
         assert f"{file}:{place}" in detail
         assert finding in detail
         assert (await runtime.handle(m.Publish(event_type="a.b"))).status == "accepted"

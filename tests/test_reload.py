@@ -174,7 +174,7 @@ async def test_one_broken_file_does_not_keep_the_other_back(file: Path, home: Pa
     async with running(file) as runtime:
         Path(HomePaths(str(home)).rules).write_text("{")
         services(file, "{name: b, kind: tcp, port: 9}")
-        with pytest.raises(InvalidConfig, match="routing-rules.json:1"):
+        with pytest.raises(InvalidConfig, match=r"routing-rules\.json:1"):
             await runtime.handle(m.Reload())
         assert list(runtime.services) == ["b"]
 

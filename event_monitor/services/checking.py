@@ -80,7 +80,9 @@ def _wrong(one: ServiceSettings, settings: Settings, circles: dict[str, str]) ->
 
 def _circles(settings: Settings) -> dict[str, str]:
     """The services whose fallbacks lead back to themselves, each with the way round."""
-    chains = {one.name: one.fallback for one in settings.services}
+    from event_monitor.services.providers.chains import providers_of
+
+    chains = {one.name: providers_of(one.fallback) for one in settings.services}
     found = {}
     for name, chain in chains.items():
         if name in chain:
@@ -90,7 +92,7 @@ def _circles(settings: Settings) -> dict[str, str]:
     return found
 
 
-def _way_back(start: str, chains: dict[str, tuple[str, ...]]) -> list[str] | None:
+def _way_back(start: str, chains: dict[str, list[str]]) -> list[str] | None:
     came_from: dict[str, str] = {}
     waiting = [start]
     while waiting:

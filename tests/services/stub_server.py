@@ -3,7 +3,8 @@
 ``--era=handshake|modern|both``, ``--start=SECONDS`` before the first line is read, ``--hang`` (reads,
 never answers), ``--die=METHOD``, ``--deaf`` (ignores end of input and SIGTERM), ``--flood`` (of stderr),
 ``--noise`` (on stdout, around every answer), ``--late=SECONDS`` for each tool call, ``--once=PATH``
-(the trouble only at the first start: the file is made then), ``--mute`` (closes its output, lives on).
+(the trouble only at the first start: the file is made then), ``--mute`` (closes its output, lives on),
+``--any`` (a tool that it does not know answers with its name and arguments).
 Tools: ``echo`` returns its arguments, ``fail`` says isError, ``crash`` ends the process,
 ``slow`` answers after ``seconds``, ``break`` is an internal error, ``pings`` says how many came.
 """
@@ -48,6 +49,9 @@ def tool(number: Any, name: str, arguments: dict[str, Any]) -> None:
         text = str(PINGS) if name == "pings" else json.dumps(arguments)
         content = [{"type": "text", "text": text}]
         say({"id": number, "result": {"content": content, "isError": name == "fail"}})
+    elif "any" in OPTIONS:
+        content = [{"type": "text", "text": f"{name} {json.dumps(arguments)}"}]
+        say({"id": number, "result": {"content": content, "isError": False}})
     else:
         say({"id": number, "error": {"code": -32602, "message": f"unknown tool {name}"}})
 

@@ -46,20 +46,26 @@ _MAKERS: Mapping[str, _Maker] = MappingProxyType(
 PROVIDERS = tuple(_MAKERS)
 
 
+def providers_of(names: Sequence[str]) -> list[str]:
+    """The providers of a fallback, with those of a chain in the place of its name."""
+    return [provider for name in names for provider in CHAINS.get(name, (name,))]
+
+
 def make_steps(
     names: Sequence[str], settings: FallbackSettings, cache: AnswerCache, service: str = ""
 ) -> list[Step]:
     """The steps of ``service``'s fallback chain; each is called as the service is, with an operation
-    and its arguments. ``cache`` must be the chain's own. Raises ``InvalidConfig`` for a name that no
-    provider has, or one that stands twice."""
+    and its arguments. A chain's name stands for its providers. ``cache`` must be the chain's own. Raises
+    ``InvalidConfig`` for a name that no provider has, or one that stands twice."""
     steps: list[Step] = []
     place = f"the fallback of {service!r}" if service else "a fallback"
-    for name in names:
+    for name in providers_of(names):
         maker = _MAKERS.get(name)
         if maker is None:
-            guess = did_you_mean(name, PROVIDERS)
+            known = (*PROVIDERS, *CHAINS)
             raise InvalidConfig(
-                f"{place} names the unknown provider {name!r}{guess}", f"use one of {', '.join(PROVIDERS)}"
+                f"{place} names the unknown provider {name!r}{did_you_mean(name, known)}",
+                f"use one of {', '.join(known)}",
             )
         if any(step.name == name for step in steps):
             raise InvalidConfig(f"{place} names {name!r} twice", "name each provider once")
