@@ -217,7 +217,7 @@ async def test_a_service_whose_fallback_may_use_other_directories_is_replaced(
         assert [event.event_type for event in page.events] == ["fallback.began", "fallback.ended"]
 
 
-async def test_a_reload_whose_asker_is_gone_is_carried_out(
+async def test_a_reload_whose_asker_is_gone_is_carried_out_before_the_next(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services(file, SLEEPER + "}")
@@ -237,12 +237,16 @@ async def test_a_reload_whose_asker_is_gone_is_carried_out(
         asker = asyncio.create_task(runtime.handle(m.Reload()))
         await stopping.wait()
         asker.cancel()
+        services(file, SLEEPER + ", timeout: 5}")
         second = asyncio.create_task(runtime.handle(m.Reload()))
-        await asyncio.sleep(0)
+        # Time for a second reload that does not wait for the first to get ahead of it.
+        await asyncio.sleep(0.2)
         go_on.set()
         await second
+        await until(lambda: "runtime-reload" not in {task.get_name() for task in asyncio.all_tasks()})
         await until(lambda: pid_of(runtime) not in (None, first))
-        assert not Path(f"/proc/{first}").exists()
+        await until(lambda: sleepers() == [pid_of(runtime)])
+    assert sleepers() == []
 
 
 async def test_an_end_in_the_midst_of_a_reload_leaves_nothing_running(file: Path) -> None:
@@ -255,9 +259,14 @@ async def test_an_end_in_the_midst_of_a_reload_leaves_nothing_running(file: Path
         await asyncio.sleep(0)
     await asyncio.gather(asker, return_exceptions=True)
     assert asyncio.all_tasks() == before
-    assert not [pid for pid in os.listdir("/proc") if _is_child_sleeper(pid)]
+    assert sleepers() == []
     with pytest.raises(BusClosed):
         await runtime.handle(m.Reload())
+
+
+def sleepers() -> list[int]:
+    """The children of this process that run a ``SLEEPER``."""
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_child_sleeper(pid)]
 
 
 def _is_child_sleeper(pid: str) -> bool:
