@@ -170,7 +170,6 @@ class Runtime:
             asyncio.create_task(self.driver.run(), name="runtime-state"),
             asyncio.create_task(self._tick_forever(), name="runtime-tick"),
             asyncio.create_task(self._clean_forever(), name="runtime-cleanup"),
-            asyncio.create_task(self.desk.look(), name="runtime-discovery"),
         ]
         self._cleanup.push_async_callback(self._stop_tasks)
         self._cleanup.push_async_callback(self.services.stop)
@@ -188,6 +187,8 @@ class Runtime:
             from event_monitor.demo import Demo
 
             self._tasks.append(asyncio.create_task(Demo(self).run(), name="runtime-demo"))
+        else:
+            self._tasks.append(asyncio.create_task(self.desk.look(), name="runtime-discovery"))
 
     def _connect(self) -> Reactions:
         """Let the parts tell each other what happens."""

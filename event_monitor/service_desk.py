@@ -16,6 +16,7 @@ from event_monitor.configured import survey_assistant
 from event_monitor.errors import InvalidRequest, NotFound
 from event_monitor.reloading import Reloader
 from event_monitor.resilience.health import Health
+from event_monitor.services.checking import name_mistake
 from event_monitor.services.declared import STARTABLE, refers
 from event_monitor.services.discovery import DiscoveredServer
 from event_monitor.services.guard import ServiceGuard
@@ -139,6 +140,9 @@ class ServiceDesk:
         name = wanted or server.name
         if name in self._services:
             raise InvalidRequest(f"a service is named {name} already", "choose another name with --as")
+        mistake = name_mistake(name)
+        if mistake is not None:
+            raise InvalidRequest(mistake.message, mistake.advice)
         return name
 
     def _watching(self, server: DiscoveredServer) -> str | None:

@@ -25,8 +25,18 @@ _BOM = "\ufeff"
 
 def add_service(path: str, entry: Entry) -> None:
     """Append ``entry`` to the list of services of the file ``path``, which may be absent. Raises
-    ``InvalidConfig`` if that cannot be done without touching the rest; then nothing was written."""
-    _rewrite(path, lambda text: _added(text, entry), lambda services: [*services, entry])
+    ``InvalidConfig`` if a service of its name stands there, or if that cannot be done without touching
+    the rest; then nothing was written."""
+
+    def with_it(services: list[Any]) -> list[Any]:
+        if any(isinstance(one, dict) and one.get("name") == entry["name"] for one in services):
+            raise InvalidConfig(
+                f"a service {entry['name']!r} stands in {path} already",
+                "take it out first: event-cli services forget, or by hand",
+            )
+        return [*services, entry]
+
+    _rewrite(path, lambda text: _added(text, entry), with_it)
 
 
 def remove_service(path: str, name: str) -> None:
@@ -49,8 +59,9 @@ def _rewrite(path: str, edit: Callable[[str], str], meant: Callable[[list[Any]],
     was = _values(path, text)
     if not isinstance(was.get("services") or [], list):
         raise _by_hand(path)
+    wanted = was | {"services": meant(was.get("services") or [])}
     after = edit(text)
-    if _said(path, after) != was | {"services": meant(was.get("services") or [])}:
+    if _said(path, after) != wanted:
         raise _by_hand(path)
     content = (_BOM if before is not None and before.startswith(_BOM.encode()) else "") + after
     if _content(path) != before:

@@ -16,7 +16,7 @@ import pytest
 from event_monitor import messages as m
 from event_monitor import replies as r
 from event_monitor.config import ServiceSettings, Settings
-from event_monitor.errors import InvalidRequest, NotFound
+from event_monitor.errors import InvalidConfig, InvalidRequest, NotFound
 from event_monitor.paths import HomePaths
 from event_monitor.runtime import Runtime
 
@@ -269,12 +269,17 @@ async def test_what_cannot_be_adopted_is_refused(home: Path, file: Path, assista
             await adopt(runtime, "gone")
         with pytest.raises(NotFound, match="no service 'gone'"):
             await runtime.handle(m.ForgetService(service="gone"))
-    file.write_text("services: [{name: mine, kind: tcp, port: 9}]\n")
+    file.write_text("services: [{name: mine, kind: tcp, port: 9}, {name: stub, kind: pigeon}]\n")
+    assistant.declare(stub=assistant.stub)
     async with running(home) as runtime:
         with pytest.raises(InvalidRequest, match="written by hand"):
             await runtime.handle(m.ForgetService(service="mine"))
+        with pytest.raises(InvalidConfig, match=r"a service 'stub' stands in .* already"):
+            await adopt(runtime)
+        with pytest.raises(InvalidRequest, match="cannot be a service's name"):
+            await adopt(runtime, service="target:log")
+        assert "declared" not in file.read_text()
     async with running(home, Settings()) as runtime:
-        assistant.declare(stub=assistant.stub)
         with pytest.raises(InvalidRequest, match="not started with a settings file"):
             await adopt(runtime)
 

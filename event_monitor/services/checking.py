@@ -34,7 +34,7 @@ def service_mistakes(settings: Settings) -> Iterator[ServiceMistake]:
     circles = _circles(settings)
     for number, one in enumerate(settings.services):
         seen[one.name] += 1
-        error = _name_mistake(one.name, seen[one.name]) or _wrong(one, settings, circles)
+        error = _twice(one.name, seen[one.name]) or name_mistake(one.name) or _wrong(one, settings, circles)
         if error is not None:
             yield ServiceMistake(number, error.key, str(error))
             continue
@@ -43,9 +43,14 @@ def service_mistakes(settings: Settings) -> Iterator[ServiceMistake]:
             yield ServiceMistake(number, "command", f"service {one.name}: {absent}", fatal=False)
 
 
-def _name_mistake(name: str, times: int) -> InvalidService | None:
-    if times > 1:
-        return InvalidService("name", f"the name {name!r} stands twice", "the first one counts: rename this")
+def _twice(name: str, times: int) -> InvalidService | None:
+    if times < 2:
+        return None
+    return InvalidService("name", f"the name {name!r} stands twice", "the first one counts: rename this")
+
+
+def name_mistake(name: str) -> InvalidService | None:
+    """Why ``name`` cannot be a service's, if that is so."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable() or name.startswith(_OF_TARGETS):
         advice = f"choose 1 to {MAX_NAME} printable characters that do not begin with {_OF_TARGETS}"
         return InvalidService("name", f"{name[:MAX_NAME]!r} cannot be a service's name", advice)
