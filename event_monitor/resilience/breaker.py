@@ -15,6 +15,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from event_monitor.resilience.bulkhead import BulkheadFull, BulkheadTimeout
@@ -30,14 +31,22 @@ class BreakerState(enum.StrEnum):
     HALF_OPEN = "HALF_OPEN"
 
 
+# CPython 3.11 looks an enum's member up slowly, and each call asks for them.
+_CLOSED, _OPEN, _HALF_OPEN = BreakerState
+
+
 class CircuitOpenError(Exception):
     """The breaker let no call through. ``retry_after`` is in seconds; infinite while a person holds
     it open."""
 
     def __init__(self, name: str, retry_after: float) -> None:
-        wait = "until a person closes it" if math.isinf(retry_after) else f"for {retry_after:.1f} s more"
-        super().__init__(f"the circuit breaker of {name or 'this service'} is open {wait}")
+        self.name = name
         self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        left = self.retry_after
+        wait = "until a person closes it" if math.isinf(left) else f"for {left:.1f} s more"
+        return f"the circuit breaker of {self.name or 'this service'} is open {wait}"
 
 
 class ForcedBy(enum.StrEnum):
@@ -99,7 +108,7 @@ class Permit:
         """The call did what it should."""
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
-            breaker._success(self._generation, self._started)
+            breaker._success(self._generation, self._started, breaker.clock())
 
     def failure(self, error: BaseException) -> None:
         """The call failed; whether that counts depends on the error."""
@@ -118,37 +127,34 @@ def _counts(error: BaseException) -> bool:
     return not isinstance(error, CircuitOpenError | BulkheadFull | BulkheadTimeout)
 
 
-def _loop_time() -> float:
-    return asyncio.get_running_loop().time()
-
-
 @dataclass(slots=True)
 class _Window:
-    """The outcomes of the last calls, as a ring: 1 failed, 2 slow, 3 both."""
+    """The outcomes of the last ``size`` calls: 1 failed, 2 slow, 3 both. Only these are kept, each
+    with its call's number, because most calls are neither."""
 
     size: int
-    ring: bytearray = field(init=False)
-    place: int = 0
-    filled: int = 0
+    calls: int = 0
     failed: int = 0
     slow: int = 0
+    marked: deque[tuple[int, int]] = field(default_factory=deque)
 
-    def __post_init__(self) -> None:
-        self.ring = bytearray(self.size)
+    @property
+    def filled(self) -> int:
+        return min(self.calls, self.size)
 
     def add(self, outcome: int) -> None:
-        old = self.ring[self.place]
-        self.ring[self.place] = outcome
-        self.place = (self.place + 1) % self.size
-        if self.filled < self.size:
-            self.filled += 1
-        if old != outcome:
-            self.failed += (outcome & 1) - (old & 1)
-            self.slow += (outcome >> 1) - (old >> 1)
+        self.calls += 1
+        self.marked.append((self.calls, outcome))
+        self.failed += outcome & 1
+        self.slow += outcome >> 1
+        while self.marked[0][0] <= self.calls - self.size:
+            _, old = self.marked.popleft()
+            self.failed -= old & 1
+            self.slow -= old >> 1
 
     def clear(self) -> None:
-        self.ring = bytearray(self.size)
-        self.place = self.filled = self.failed = self.slow = 0
+        self.marked.clear()
+        self.calls = self.failed = self.slow = 0
 
 
 class CircuitBreaker:
@@ -202,7 +208,7 @@ class CircuitBreaker:
         minimum_calls: int = 20,
         probe_lease: float | None = None,
         is_failure: Callable[[BaseException], bool] = _counts,
-        clock: Callable[[], float] = _loop_time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         if failure_threshold < 1 or window < 1 or minimum_calls < 1:
             raise ValueError("failure_threshold, window and minimum_calls must be 1 or more")
@@ -220,7 +226,7 @@ class CircuitBreaker:
         self.slow_after = slow_after
         self.minimum_calls = min(minimum_calls, window)
         self.is_failure = is_failure
-        self.clock = clock
+        self.clock = clock or self._first_time
         self.listeners: list[Callable[[CircuitBreaker, BreakerChange], None]] = []
         self.counters = BreakerCounters()
         self.last_error: str | None = None
@@ -275,67 +281,91 @@ class CircuitBreaker:
 
         Nothing is awaited, so no two callers can be given the one place of HALF_OPEN.
         """
+        started = self._admit()
+        return Permit(self, self._generation, started)
+
+    def _admit(self) -> float:
+        """When the call that is let through begins."""
         now = self.clock()
-        if self._state is BreakerState.CLOSED and self.forced is not ForcedBy.OPEN:
-            return Permit(self, self._generation, now)
+        if self._state is _CLOSED:
+            return now
         if self.forced is not None:
             if self.forced is ForcedBy.OPEN:
-                self._reject(math.inf)
-            return Permit(self, self._generation, now)
-        if self._state is BreakerState.HALF_OPEN and self._probe is not None:
+                raise self._rejection(math.inf)
+            return now
+        if self._state is _HALF_OPEN and self._probe is not None:
             ends = self._probe + self._lease
             if now < ends:
-                self._reject(ends - now)
+                raise self._rejection(ends - now)
             # The wait counts from the end of the lease, however long nobody called.
             self._open(ends, "the probe did not return")
-        if self._state is BreakerState.OPEN:
+        if self._state is _OPEN:
             if now < self._retry_at:
-                self._reject(self._retry_at - now)
+                raise self._rejection(self._retry_at - now)
             self._go(BreakerState.HALF_OPEN, now, "the recovery time has passed", probe=now)
         self._probe = now
-        return Permit(self, self._generation, now)
+        return now
 
-    def _reject(self, retry_after: float) -> None:
+    def _rejection(self, retry_after: float) -> CircuitOpenError:
         self.counters.rejected += 1
-        raise CircuitOpenError(self.name, retry_after)
+        return CircuitOpenError(self.name, retry_after)
 
     async def call(self, func: Callable[..., Awaitable[T] | T], *args: Any, **kwargs: Any) -> T:
         """The result of ``func``, a coroutine function or a plain one, if the breaker lets it through.
 
         Raises what ``func`` raises, or ``CircuitOpenError``.
         """
-        permit = self.acquire()
+        started = self.clock() if self._state is _CLOSED else self._admit()
+        generation = self._generation
         try:
-            result = func(*args, **kwargs)
-            value: Any = await result if inspect.isawaitable(result) else result
+            result: Any = func(*args, **kwargs) if args or kwargs else func()
+            if isinstance(result, CoroutineType) or inspect.isawaitable(result):
+                result = await result
         except Exception as error:
-            permit.failure(error)
+            self._failure(generation, started, error)
             raise
         except BaseException:
-            permit.release()
+            self._cancelled(generation)
             raise
-        permit.success()
-        return value  # type: ignore[no-any-return]
+        now = self.clock()
+        if (
+            generation == self._generation
+            and self._state is _CLOSED
+            and now - started < self.slow_after
+            and not self._failures
+        ):
+            # What nearly every call comes to, here to spare it a further frame.
+            self.counters.successes += 1
+            self._window.calls += 1
+        else:
+            self._success(generation, started, now)
+        return result  # type: ignore[no-any-return]
+
+    def _first_time(self) -> float:
+        """The time of the loop that runs now, which is the clock from now on."""
+        self.clock = asyncio.get_running_loop().time
+        return self.clock()
 
     # --- outcomes ---------------------------------------------------------------------------
 
-    def _success(self, generation: int, started: float) -> None:
+    def _success(self, generation: int, started: float, now: float) -> None:
         if generation != self._generation:
             self.counters.late += 1
             return
         self.counters.successes += 1
-        now = self.clock()
         slow = now - started >= self.slow_after
         if slow:
             self.counters.slow += 1
-        if self._state is BreakerState.HALF_OPEN:
+        if self._state is _HALF_OPEN:
             self._go(BreakerState.CLOSED, now, "a probe passed")
             return
         if self._failures:
             self._failures.clear()
-        self._window.add(2 if slow else 0)
         if slow:
+            self._window.add(2)
             self._check_rates(now)
+        else:
+            self._window.calls += 1
 
     def _failure(self, generation: int, started: float, error: BaseException) -> None:
         if not self.is_failure(error):
@@ -446,7 +476,7 @@ class CircuitBreaker:
         clock can keep the breaker open."""
         self.forced = ForcedBy(saved.forced) if saved.forced else None
         self.forced_by, self.forced_reason = saved.by, saved.reason
-        if saved.state == BreakerState.OPEN.value:
+        if saved.state == BreakerState.OPEN.value or self.forced is ForcedBy.OPEN:
             left = saved.remaining - max(0.0, wall - saved.saved_at)
             self._state = BreakerState.OPEN
             self._generation += 1

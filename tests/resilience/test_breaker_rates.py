@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from event_monitor.resilience import CircuitBreaker
 from tests.resilience.test_breaker import CLOSED, OPEN, Clock, fail_times
@@ -36,6 +38,21 @@ def test_outcomes_older_than_the_window_are_forgotten() -> None:
         breaker.acquire().success()
         fail_times(breaker, 1)
     assert breaker.state is OPEN, "a window under minimum_calls still counts when it is full"
+
+
+@given(st.lists(st.booleans(), max_size=60), st.integers(1, 8), st.integers(1, 8))
+def test_it_opens_exactly_when_half_of_the_last_calls_failed(
+    calls: list[bool], window: int, minimum: int
+) -> None:
+    breaker = CircuitBreaker(100, clock=Clock(), window=window, minimum_calls=minimum)
+    for number, failed in enumerate(calls, 1):
+        permit = breaker.acquire()
+        permit.failure(OSError()) if failed else permit.success()
+        last = calls[max(0, number - window) : number]
+        too_many = failed and number >= min(minimum, window) and 2 * sum(last) >= len(last)
+        assert (breaker.state is OPEN) == too_many
+        if too_many:
+            return
 
 
 @pytest.mark.parametrize("how", ["success", "failure"])

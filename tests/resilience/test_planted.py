@@ -15,7 +15,9 @@ from hypothesis import Phase, settings
 
 from event_monitor.resilience import breaker, budget, bulkhead, pipeline, timeouts
 from tests.resilience import test_breaker as breaker_tests
+from tests.resilience import test_breaker_call as call_tests
 from tests.resilience import test_breaker_machine as breaker_machine
+from tests.resilience import test_breaker_rates as rates_tests
 from tests.resilience import test_budget as budget_tests
 from tests.resilience import test_bulkhead as bulkhead_tests
 from tests.resilience import test_bulkhead_machine as bulkhead_machine
@@ -33,6 +35,11 @@ def check_breaker(module: ModuleType) -> None:
 
 def check_bulkhead(module: ModuleType) -> None:
     bulkhead_machine.check_bulkhead(module, settings(bulkhead_machine.BOUNDED, phases=PHASES))
+
+
+def check_call(module: ModuleType) -> None:
+    phases = (Phase.explicit, *PHASES)
+    call_tests.check_call_and_permit(module, settings(max_examples=300, deadline=None, phases=phases))
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ LATE_SUCCESS = """        if generation != self._generation:
             self.counters.late += 1
             return
         self.counters.successes"""
+LATE_USUAL_SUCCESS = "            generation == self._generation\n            and self._state is _CLOSED\n"
 LATE_FAILURE = """        if generation != self._generation:
             self.counters.late += 1
             return
@@ -80,6 +88,34 @@ LATE_FAILURE = """        if generation != self._generation:
 
 BUGS = [
     Bug("a late success closes", breaker, LATE_SUCCESS, "        self.counters.successes", check_breaker),
+    Bug(
+        "a late success counts after the breaker has closed again",
+        breaker,
+        LATE_USUAL_SUCCESS,
+        "            self._state is _CLOSED\n",
+        check_call,
+    ),
+    Bug(
+        "a success does not end the failures in a row",
+        breaker,
+        "            and not self._failures\n",
+        "",
+        check_call,
+    ),
+    Bug(
+        "slow calls are not noticed on the shorter way",
+        breaker,
+        "            and now - started < self.slow_after\n",
+        "",
+        check_call,
+    ),
+    Bug(
+        "outcomes are never forgotten",
+        breaker,
+        "            self.failed -= old & 1\n",
+        "",
+        with_names(rates_tests, rates_tests.test_it_opens_exactly_when_half_of_the_last_calls_failed),
+    ),
     Bug(
         "a late failure opens",
         breaker,
@@ -104,8 +140,9 @@ BUGS = [
     Bug(
         "two probes at once",
         breaker,
-        "            if now < ends:\n                self._reject(ends - now)",
-        "            if now < ends and self._generation % 2:\n                self._reject(ends - now)",
+        "            if now < ends:\n                raise self._rejection(ends - now)",
+        "            if now < ends and self._generation % 2:\n"
+        "                raise self._rejection(ends - now)",
         check_breaker,
     ),
     Bug(
@@ -160,8 +197,8 @@ BUGS = [
     Bug(
         "one stored exception for every rejection",
         breaker,
-        "        raise CircuitOpenError(self.name, retry_after)",
-        "        raise globals().setdefault('_stored', CircuitOpenError('', 30))",
+        "        return CircuitOpenError(self.name, retry_after)",
+        "        return globals().setdefault('_stored', CircuitOpenError('', 30))",
         with_names(
             breaker_tests,
             breaker_tests.test_scenario_21_rejections_hold_no_memory_and_no_growing_traceback,
@@ -170,8 +207,8 @@ BUGS = [
     Bug(
         "a call counts as cancelled when it failed",
         breaker,
-        "            permit.failure(error)\n            raise",
-        "            permit.release()\n            raise",
+        "            self._failure(generation, started, error)\n            raise",
+        "            self._cancelled(generation)\n            raise",
         with_names(
             breaker_tests,
             breaker_tests.test_scenario_01_the_fifth_failure_opens_and_the_sixth_call_is_refused_untouched,
@@ -180,8 +217,8 @@ BUGS = [
     Bug(
         "a cancelled call counts as failed",
         breaker,
-        "        except BaseException:\n            permit.release()",
-        "        except BaseException as error:\n            permit.failure(error)",
+        "        except BaseException:\n            self._cancelled(generation)",
+        "        except BaseException as error:\n            self._failure(generation, started, error)",
         with_names(breaker_tests, breaker_tests.test_scenario_04_a_cancelled_probe_makes_way_for_the_next),
     ),
     Bug(
