@@ -1,4 +1,5 @@
-"""Shared by the peers' loops: arguments, the payload and the clock. Standard library only."""
+"""Shared by the peers' loops: arguments, the payload, the clock, the cost of a call. Standard
+library only."""
 
 import importlib.util
 import json
@@ -6,10 +7,18 @@ import sys
 import time
 from pathlib import Path
 
-_spec = importlib.util.spec_from_file_location("measure", Path(__file__).parents[1] / "measure.py")
-_measure = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_measure)
-PAYLOAD = _measure.PAYLOAD
+
+def _module(name):
+    """A module of the bench: its package cannot be imported, because the peers know nothing of us."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+percall = _module("percall")
+PAYLOAD = _module("measure").PAYLOAD
 clock = time.perf_counter
 
 
