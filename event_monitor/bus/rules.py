@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Self
 
@@ -20,11 +20,13 @@ import re2
 from event_monitor.config_places import MAX_BYTES, JsonDocument, did_you_mean, read_json, show_value, tell
 from event_monitor.errors import InvalidConfig, InvalidRequest
 from event_monitor.model import Event, Priority
+from event_monitor.topic_index import TopicIndex
 from event_monitor.topics import TopicPattern
 
 MAX_RULES = 10_000
 INSPECTED = 65_536
 _CACHED_TYPES = 4_096
+_CACHED_CHOICES = 64
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
 _OPTIONS.max_mem = 8 * 1024 * 1024
@@ -54,7 +56,7 @@ class Filter:
     def matches(self, event_type: str, payload: dict[str, Any]) -> bool:
         """Whether it is found. A path that leads nowhere is no match."""
         if self.path is None:
-            return bool(self.regex.search(event_type))
+            return _found(self.regex, event_type)
         value: Any = payload
         for step in self.path:
             if isinstance(step, int):
@@ -65,8 +67,7 @@ class Filter:
                 value = value[step]
             else:
                 return False
-        text = value if isinstance(value, str) else _encode(value).decode()
-        return bool(self.regex.search(text[:INSPECTED]))
+        return _found(self.regex, value if isinstance(value, str) else _encode(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,14 @@ class Rule:
     filters: tuple[Filter, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The rules for a type of which some have filters. What comes of them is remembered by which pass."""
+
+    rules: tuple[Rule, ...]
+    known: dict[tuple[bool, ...], Routing] = field(default_factory=dict)
+
+
 class RuleSet:
     """Immutable rules in the order of the file. Which of them match is remembered for the types that
     were seen last. Not to be shared between threads."""
@@ -87,10 +96,8 @@ class RuleSet:
     def __init__(self, rules: Iterable[Rule], default: tuple[str, ...] = ("log",)) -> None:
         self.rules = tuple(rules)
         self._default = default
-        self._by_type: OrderedDict[str, Routing | tuple[Rule, ...]] = OrderedDict()
-        self._places: dict[str | None, list[int]] = {}
-        for place, rule in enumerate(self.rules):
-            self._places.setdefault(_index_key(rule.pattern), []).append(place)
+        self._by_type: OrderedDict[str, Routing | _Choice] = OrderedDict()
+        self._index = TopicIndex(rule.pattern for rule in self.rules)
 
     @classmethod
     def empty(cls) -> Self:
@@ -110,21 +117,26 @@ class RuleSet:
             self._by_type.move_to_end(event_type)
         if isinstance(known, Routing):
             return known
-        return self._combine([rule for rule in known if _passes(rule, event_type, payload)])
+        return self._choose(known, event_type, payload)
 
-    def _look_up(self, event_type: str) -> Routing | tuple[Rule, ...]:
-        matching = tuple(rule for rule in self._candidates(event_type) if rule.pattern.matches(event_type))
-        found = matching if any(rule.filters for rule in matching) else self._combine(matching)
+    def _choose(self, choice: _Choice, event_type: str, payload: dict[str, Any]) -> Routing:
+        passing = tuple([_passes(rule, event_type, payload) for rule in choice.rules])
+        found = choice.known.get(passing)
+        if found is None:
+            found = self._combine(
+                [rule for rule, passes in zip(choice.rules, passing, strict=True) if passes]
+            )
+            if len(choice.known) < _CACHED_CHOICES:
+                choice.known[passing] = found
+        return found
+
+    def _look_up(self, event_type: str) -> Routing | _Choice:
+        matching = tuple(self.rules[place] for place in self._index.find(event_type))
+        found = _Choice(matching) if any(rule.filters for rule in matching) else self._combine(matching)
         self._by_type[event_type] = found
         if len(self._by_type) > _CACHED_TYPES:
             self._by_type.popitem(last=False)
         return found
-
-    def _candidates(self, event_type: str) -> list[Rule]:
-        """The rules that can match, in the order of the file: all others begin with another word."""
-        keys = (event_type, _first_word(event_type), None)
-        places = sorted(place for key in keys for place in self._places.get(key, ()))
-        return [self.rules[place] for place in places]
 
     def _combine(self, rules: Sequence[Rule]) -> Routing:
         targets = tuple(dict.fromkeys(target for rule in rules for target in rule.targets))
@@ -137,20 +149,15 @@ class RuleSet:
         )
 
 
-def _index_key(pattern: TopicPattern) -> str | None:
-    """The whole type of a pattern without wildcards, else ``word.`` for the first word, or ``None``
-    for a wildcard in its place. The dot keeps words and types apart."""
-    if pattern.is_literal:
-        return str(pattern)
-    return _first_word(pattern.prefix) if pattern.prefix else None
-
-
-def _first_word(text: str) -> str:
-    return text.partition(".")[0] + "."
-
-
 def _passes(rule: Rule, event_type: str, payload: dict[str, Any]) -> bool:
-    return all(condition.matches(event_type, payload) for condition in rule.filters)
+    return not rule.filters or all(one.matches(event_type, payload) for one in rule.filters)
+
+
+def _found(regex: Any, text: str | bytes) -> bool:
+    """Whether the start of a text contains it. Asked in bytes, for re2 spends as long again on
+    telling where in a ``str`` it is."""
+    start = text[:INSPECTED]
+    return bool(regex.search(start.encode() if isinstance(start, str) else start))
 
 
 def merge_rules(shipped: RuleSet, own: RuleSet) -> RuleSet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,45 @@ def test_the_index_finds_what_asking_every_rule_finds(
     expected = tuple(str(rule.pattern) for rule in made.rules if rule.pattern.matches(event_type))
     assert made.route(event_type, {}).rules == expected
     assert made.route(event_type, {}).rules == expected
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab*#"), st.sampled_from(["", "^1", "^2", "[12]"])), max_size=8),
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3)), min_size=1, max_size=12),
+)
+def test_filters_decide_for_each_event_as_asking_every_rule_would(
+    lines: list[tuple[str, str]], events: list[tuple[str, int]]
+) -> None:
+    def long(regex: str, target: str) -> dict[str, Any]:
+        found: dict[str, Any] = {"targets": [target]}
+        return found | ({"filter": {"path": "$.code", "regex": regex}} if regex else {})
+
+    routing = {
+        pattern + ".#" * place: long(regex, TARGETS[place % len(TARGETS)])
+        for place, (pattern, regex) in enumerate(lines)
+    }
+    made = rules(routing)
+    for event_type, code in events:
+        expected = [
+            str(rule.pattern)
+            for rule, long_form in zip(made.rules, routing.values(), strict=True)
+            if rule.pattern.matches(event_type)
+            and re.search(long_form.get("filter", {"regex": ""})["regex"], str(code))
+        ]
+        assert list(made.route(event_type, {"code": code}).rules) == expected
+
+
+def test_what_filters_decided_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CACHED_CHOICES", 2)
+    made = rules(
+        {"a.#" + ".#" * n: {"targets": ["log"], "filter": {"path": "$.n", "regex": f"{n}"}} for n in range(4)}
+    )
+    assert made.route("a", {"n": 1}) is made.route("a", {"n": 1})
+    for number in range(4):
+        assert len(made.route("a", {"n": number}).rules) == 1
+    choice = made._by_type["a"]
+    assert isinstance(choice, module._Choice)
+    assert len(choice.known) == 2
 
 
 def test_an_answer_without_filters_is_made_once() -> None:
