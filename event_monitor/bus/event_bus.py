@@ -82,6 +82,7 @@ class EventBus:
         self._protect = protect
         self._streams: list[EventStream] = []
         self._submitted = 0
+        store.on_answered = self._answered
         self._stamp = Stamper()
         self._threads: Executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="handler")
         self._closed = False
@@ -285,11 +286,10 @@ class EventBus:
         )
         self._submitted += 1
         future = self.store.append(row, record)
-        future.add_done_callback(self._answered)
         return future, Receipt(event.id, event_type, level, "accepted", targets)
 
-    def _answered(self, future: asyncio.Future[int]) -> None:
-        self._submitted -= 1
+    def _answered(self, count: int) -> None:
+        self._submitted -= count
 
     @staticmethod
     def receipt(submitted: Receipt, known_as: int) -> Receipt:

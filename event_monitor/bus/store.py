@@ -45,12 +45,14 @@ _PRAGMAS = (
 
 
 class EventStore:
-    """One home's database. ``on_commit`` hears of the accepted events in the order of their ids;
+    """One home's database. ``on_commit`` hears of the accepted events in the order of their ids,
+    ``on_answered`` how many of those that were appended are now accepted or refused;
     ``on_trouble`` hears the error when writing begins to fail and ``None`` when it works again."""
 
     def __init__(self, path: Path, writer: Database, reader: Database, checkpointer: Database) -> None:
         self.path = path
         self.on_commit: Callable[[list[InFlight]], None] = lambda records: None
+        self.on_answered: Callable[[int], None] = lambda count: None
         self.on_trouble: Callable[[Exception | None], None] = lambda error: None
         self.set_aside: Path | None = None
         self.counters: Counter[str] = Counter()
@@ -244,6 +246,7 @@ class EventStore:
         self.on_commit(
             [record for (row, record, _), known in zip(appends, ids, strict=True) if row[0] == known]
         )
+        self.on_answered(len(appends))
         for (_, _, future), known in zip(appends, ids, strict=True):
             if not future.done():
                 future.set_result(known)
@@ -286,6 +289,7 @@ class EventStore:
         changes: deque[Change],
     ) -> None:
         """Refuse what a caller waits for; keep the rest for the next transaction."""
+        self.on_answered(len(appends))
         for _, _, future in appends:
             if not future.done():
                 future.set_exception(_unavailable(error))
