@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,10 +36,11 @@ from event_monitor.validation import check_event_type, check_name, check_payload
 EXPIRY_INTERVAL = 1.0
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _THREADS = 8
+# CPython 3.11 works out an enum's value anew each time.
+_PENDING = Status.PENDING.value
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """What the publisher learns. ``status`` is ``accepted``, or ``duplicate`` if the idempotency
     key was seen before, in which case ``id`` is the first event's."""
 
@@ -269,7 +269,7 @@ class EventBus:
             event.timestamp,
             event_type,
             encoded.decode(),
-            Status.PENDING.value,
+            _PENDING,
             0,
             level.rank,
             1,

@@ -240,7 +240,8 @@ class _Worker:
     async def _work(self) -> None:
         lane = self.lane
         while not lane.closed:
-            await self._gather()
+            if lane.linger:
+                await self._gather()
             breaker = lane.breaker
             if breaker is not None and not breaker.would_pass():
                 await self._wait_for(breaker)
@@ -294,7 +295,7 @@ class _Worker:
     async def _gather(self) -> None:
         """Let a batch gather if the last one has just ended. An event that comes alone never waits."""
         lane = self.lane
-        if not lane.linger or not self.started or lane.waiting >= lane.batch_size:
+        if not self.started or lane.waiting >= lane.batch_size:
             return
         left = self.started + lane.linger - lane.clock.monotonic()
         if left > 0:
