@@ -14,7 +14,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import CoroutineType, MappingProxyType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ T = TypeVar("T")
 Strategy = Callable[[int], float]
 """Seconds to wait before retry n = 0, 1, 2 ..., before jitter and cap."""
 
+_Limits = tuple[Strategy, int, float, float]
 _LARGEST = 64
 _LARGEST_RETRY = 1_000_000_000
 
@@ -133,6 +134,7 @@ class RetryHandler:
     on_retry: Callable[[int, float, Exception], None] = lambda retry, delay, error: None
     strategies: dict[str, Strategy] = field(default_factory=lambda: dict(STRATEGIES))
     counters: RetryCounters = field(default_factory=RetryCounters)
+    _last: tuple[_Limits, RetryPolicy] | None = field(default=None, init=False, repr=False)
 
     async def retry_with_backoff(
         self,
@@ -155,12 +157,13 @@ class RetryHandler:
         """
         if strategy not in self.strategies:
             raise ValueError(f"{strategy!r} is not a retry strategy: choose {', '.join(self.strategies)}")
-        policy = RetryPolicy(self.strategies[strategy], max_retries, max_delay, jitter)
+        policy = self._policy((self.strategies[strategy], max_retries, max_delay, jitter))
         errors: list[tuple[float, Exception]] = []
         while True:
             try:
-                result = func()
-                value: Any = await result if inspect.isawaitable(result) else result
+                value: Any = func()
+                if isinstance(value, CoroutineType) or inspect.isawaitable(value):
+                    value = await value
             except Exception as error:
                 self.counters.attempts += 1
                 errors.append((self.clock(), error))
@@ -179,6 +182,12 @@ class RetryHandler:
                 self.counters.successes += 1
                 return value  # type: ignore[no-any-return]
             await self.sleep(delay)
+
+    def _policy(self, limits: _Limits) -> RetryPolicy:
+        """The policy of these limits; most calls have those of the call before, which were checked."""
+        if self._last is None or self._last[0] != limits:
+            self._last = limits, RetryPolicy(*limits)
+        return self._last[1]
 
     def _delay(self, policy: RetryPolicy, retry: int, error: Exception) -> tuple[float, float]:
         """How long to wait, and the least wait after which an attempt could succeed."""

@@ -3,6 +3,7 @@ and the check that passes for the real module must fail for the changed one."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import inspect
 import sys
@@ -13,7 +14,7 @@ from types import ModuleType
 import pytest
 from hypothesis import Phase, settings
 
-from event_monitor.resilience import breaker, budget, bulkhead, pipeline, timeouts
+from event_monitor.resilience import breaker, budget, bulkhead, pipeline, retry, timeouts
 from tests.resilience import test_breaker as breaker_tests
 from tests.resilience import test_breaker_call as call_tests
 from tests.resilience import test_breaker_machine as breaker_machine
@@ -21,6 +22,7 @@ from tests.resilience import test_breaker_rates as rates_tests
 from tests.resilience import test_budget as budget_tests
 from tests.resilience import test_bulkhead as bulkhead_tests
 from tests.resilience import test_bulkhead_machine as bulkhead_machine
+from tests.resilience import test_retry as retry_tests
 from tests.resilience import test_timeouts as timeout_tests
 
 pytestmark = pytest.mark.mutation
@@ -321,6 +323,16 @@ BUGS = [
         with_names(
             timeout_tests,
             timeout_tests.test_scenario_23_a_callers_cancellation_leaves_no_call_behind_unlisted,
+        ),
+    ),
+    Bug(
+        "the limits of the call before apply",
+        retry,
+        "if self._last is None or self._last[0] != limits:",
+        "if self._last is None:",
+        with_names(
+            retry_tests,
+            lambda: asyncio.run(retry_tests.test_one_handler_keeps_the_limits_of_each_call_apart()),
         ),
     ),
     Bug(

@@ -305,3 +305,19 @@ def test_a_strategy_that_answers_nonsense_is_named(answer: float) -> None:
 def test_a_policy_checks_its_figures(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RetryPolicy(**wrong)
+
+
+async def test_one_handler_keeps_the_limits_of_each_call_apart() -> None:
+    time = Time()
+    shared = handler(time)
+    shared.strategies["mine"] = lambda n: 1.0
+    for limits in ({}, {"max_delay": 3.0}, {"strategy": "linear"}, {"strategy": "mine"}, {}):
+        assert await shared.retry_with_backoff(failures(3), jitter=0, **limits) == "done"  # type: ignore[arg-type]
+    assert time.slept == [1, 2, 4, 1, 2, 3, 5, 10, 15, 1, 1, 1, 1, 2, 4]
+    shared.strategies["mine"] = lambda n: 7.0
+    await shared.retry_with_backoff(failures(1), "mine", jitter=0)
+    assert time.slept[-1] == 7
+    with pytest.raises(RetriesExhausted):
+        await shared.retry_with_backoff(failures(1), "mine", max_retries=0, jitter=0)
+    with pytest.raises(ValueError, match="max_retries is -1"):
+        await shared.retry_with_backoff(failures(0), "mine", max_retries=-1, jitter=0)
