@@ -88,8 +88,7 @@ def run(options: Options) -> Report:
         "of the thread's processor time for one call, all contestants in turns on the same interpreter",
         "net_ns: less the bare call; x_best_peer: the time of the cheapest peer of the pattern over ours, "
         "above 1 ours is cheaper",
-        "retry and breaker: peers have no timeout there, ours always has; pipeline: timeout, bulkhead, "
-        "breaker, retry and fallback; ours also has a retry budget",
+        "pipeline: timeout, bulkhead, breaker, retry and fallback; ours also has a retry budget",
     ]
     return Report("resilience", "Resilience, ns of processor time a call", COLUMNS, rows, notes)
 

@@ -19,6 +19,7 @@ from event_monitor.bus.inflight import Pending
 from event_monitor.bus.lane import single
 from event_monitor.bus.rules import load_rules
 from event_monitor.config import Settings, StoreSettings
+from event_monitor.steady import settle_down
 from tests.bench.measure import PAYLOAD, percentiles
 
 RULES = {
@@ -35,6 +36,8 @@ async def run(
 ) -> dict[str, float]:
     settings = Settings(store=StoreSettings(durability=durability))  # type: ignore[arg-type]
     rules = load_rules(json.dumps({"routing": RULES}), "rules.json", {"log", "handler", "other"})
+    # The program does so, too, once it has started.
+    settle_down()
     bus = await EventBus.open(directory / "events.db", settings=settings, rules=rules)
     clock = time.perf_counter
     handled = 0

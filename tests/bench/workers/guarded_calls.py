@@ -49,13 +49,16 @@ async def cases() -> Mapping[str, Call]:
     retry, bulkhead, timeouts = RetryHandler(clock=clock), Bulkhead(), TimeoutManager()
     whole = pipeline(clock)
     remembering = pipeline(clock, cache=AnswerCache(clock))
-    pair = Pipeline("pair", breaker=CircuitBreaker(clock=clock), policy=RetryPolicy())
+    inner = CircuitBreaker(clock=clock)
 
     async def by_permit() -> int:
         permit = breaker.acquire()
         answer = await call()
         permit.success()
         return answer
+
+    async def counted() -> int:
+        return await inner.call(call)
 
     return {
         "breaker|call": lambda: breaker.call(call),
@@ -67,7 +70,7 @@ async def cases() -> Mapping[str, Call]:
         "timeout|TimeoutManager.run": lambda: timeouts.run(call, "critical_path"),
         "pipeline|call": lambda: whole.call(call),
         "pipeline|call, answers cached": lambda: remembering.call(call),
-        "retry and breaker|Pipeline, with its timeout": lambda: pair.call(call),
+        "retry and breaker|nested": lambda: retry.retry_with_backoff(counted),
     }
 
 
