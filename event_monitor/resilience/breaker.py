@@ -14,11 +14,12 @@ import inspect
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any, TypeVar
 
 from event_monitor.resilience.bulkhead import BulkheadFull, BulkheadTimeout
+from event_monitor.resilience.recent_calls import RecentCalls
 
 T = TypeVar("T")
 
@@ -127,36 +128,6 @@ def _counts(error: BaseException) -> bool:
     return not isinstance(error, CircuitOpenError | BulkheadFull | BulkheadTimeout)
 
 
-@dataclass(slots=True)
-class _Window:
-    """The outcomes of the last ``size`` calls: 1 failed, 2 slow, 3 both. Only these are kept, each
-    with its call's number, because most calls are neither."""
-
-    size: int
-    calls: int = 0
-    failed: int = 0
-    slow: int = 0
-    marked: deque[tuple[int, int]] = field(default_factory=deque)
-
-    @property
-    def filled(self) -> int:
-        return min(self.calls, self.size)
-
-    def add(self, outcome: int) -> None:
-        self.calls += 1
-        self.marked.append((self.calls, outcome))
-        self.failed += outcome & 1
-        self.slow += outcome >> 1
-        while self.marked[0][0] <= self.calls - self.size:
-            _, old = self.marked.popleft()
-            self.failed -= old & 1
-            self.slow -= old >> 1
-
-    def clear(self) -> None:
-        self.marked.clear()
-        self.calls = self.failed = self.slow = 0
-
-
 class CircuitBreaker:
     """Opens after ``failure_threshold`` failures in a row of which none is older than ``timeout``
     seconds, or when the share of failed or slow calls among the last ``window`` passes its limit
@@ -239,7 +210,7 @@ class CircuitBreaker:
         self._state = BreakerState.CLOSED
         self._generation = 0
         self._failures: deque[float] = deque(maxlen=failure_threshold)
-        self._window = _Window(window)
+        self._window = RecentCalls(window)
         self._retry_at = 0.0
         self._probe: float | None = None
 
