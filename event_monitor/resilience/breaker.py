@@ -19,6 +19,7 @@ from types import CoroutineType
 from typing import Any, TypeVar
 
 from event_monitor.resilience.bulkhead import BulkheadFull, BulkheadTimeout
+from event_monitor.resilience.listeners import Listeners
 from event_monitor.resilience.recent_calls import RecentCalls
 
 T = TypeVar("T")
@@ -70,8 +71,8 @@ class BreakerChange:
 
 @dataclass(slots=True)
 class BreakerCounters:
-    """What passed through. ``ignored`` failures were the caller's fault, ``late`` results belonged
-    to an earlier generation."""
+    """What passed through and what became of the state. ``ignored`` failures were the caller's fault,
+    ``late`` results belonged to an earlier generation, ``lost`` probes did not return in time."""
 
     successes: int = 0
     failures: int = 0
@@ -80,7 +81,19 @@ class BreakerCounters:
     ignored: int = 0
     cancelled: int = 0
     late: int = 0
+    lost: int = 0
     opened: int = 0
+    half_opened: int = 0
+    closed: int = 0
+
+    def entered(self, state: BreakerState) -> None:
+        """A state was entered from another one."""
+        if state is BreakerState.OPEN:
+            self.opened += 1
+        elif state is BreakerState.HALF_OPEN:
+            self.half_opened += 1
+        else:
+            self.closed += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +148,8 @@ class CircuitBreaker:
     success closes, its failure opens again.
 
     ``clock`` answers seconds and never goes back; it defaults to the running loop's. Errors for
-    which ``is_failure`` answers false are the caller's fault and count for nothing. Used from one
-    event loop.
+    which ``is_failure`` answers false are the caller's fault and count for nothing. ``listeners``
+    hear each change of state. Used from one event loop.
     """
 
     __slots__ = (
@@ -198,7 +211,7 @@ class CircuitBreaker:
         self.minimum_calls = min(minimum_calls, window)
         self.is_failure = is_failure
         self.clock = clock or self._first_time
-        self.listeners: list[Callable[[CircuitBreaker, BreakerChange], None]] = []
+        self.listeners = Listeners[[CircuitBreaker, BreakerChange]]()
         self.counters = BreakerCounters()
         self.last_error: str | None = None
         self.forced: ForcedBy | None = None
@@ -268,12 +281,17 @@ class CircuitBreaker:
             ends = self._probe + self._lease
             if now < ends:
                 raise self._rejection(ends - now)
+            self.counters.lost += 1
             # The wait counts from the end of the lease, however long nobody called.
             self._open(ends, "the probe did not return")
+            return self._admit()
         if self._state is _OPEN:
             if now < self._retry_at:
                 raise self._rejection(self._retry_at - now)
+            generation = self._generation + 1
             self._go(BreakerState.HALF_OPEN, now, "the recovery time has passed", probe=now)
+            if generation != self._generation:
+                return self._admit()  # a listener has changed it meanwhile
         self._probe = now
         return now
 
@@ -386,7 +404,6 @@ class CircuitBreaker:
         if self.forced is ForcedBy.CLOSED:
             return
         self._retry_at = now + self.recovery_timeout
-        self.counters.opened += 1
         self._go(BreakerState.OPEN, now, reason, by)
 
     def _go(
@@ -405,8 +422,9 @@ class CircuitBreaker:
             self._window.clear()
         if to is BreakerState.CLOSED:
             self._failures.clear()
-        for listener in self.listeners:
-            listener(self, change)
+        if to is not change.from_state:
+            self.counters.entered(to)
+        self.listeners.tell(self, change)
 
     def force_open(self, by: str, reason: str) -> None:
         """Let nothing through until a person says otherwise."""

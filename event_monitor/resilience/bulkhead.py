@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from event_monitor.resilience.listeners import tell
+
 T = TypeVar("T")
 
 
@@ -35,13 +37,23 @@ class BulkheadCounters:
 
 class Bulkhead:
     """``max_concurrent`` places and a first-in-first-out queue of ``queue_size``, in which a call
-    waits at most ``timeout`` seconds. Used from one event loop.
+    waits at most ``timeout`` seconds. ``on_refused`` hears each ``BulkheadFull`` and
+    ``BulkheadTimeout``. Used from one event loop.
 
     No cancellation at any point loses a place: a place is handed over by setting the waiter's
     future, and a waiter that was cancelled after that passes it on.
     """
 
-    __slots__ = ("_free", "_waiting", "counters", "max_concurrent", "name", "queue_size", "timeout")
+    __slots__ = (
+        "_free",
+        "_waiting",
+        "counters",
+        "max_concurrent",
+        "name",
+        "on_refused",
+        "queue_size",
+        "timeout",
+    )
 
     def __init__(
         self, max_concurrent: int = 10, queue_size: int = 50, timeout: float = 30.0, *, name: str = ""
@@ -54,6 +66,7 @@ class Bulkhead:
         self.max_concurrent = max_concurrent
         self.queue_size = queue_size
         self.timeout = timeout
+        self.on_refused: Callable[[BulkheadFull | BulkheadTimeout], None] = lambda error: None
         self.counters = BulkheadCounters()
         self._free = max_concurrent
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -85,8 +98,10 @@ class Bulkhead:
             return
         if self.waiting >= self.queue_size:
             self.counters.rejected += 1
-            raise BulkheadFull(
-                f"{self.name or 'the bulkhead'} is full: {self.busy} running, {self.waiting} waiting"
+            raise self._refused(
+                BulkheadFull(
+                    f"{self.name or 'the bulkhead'} is full: {self.busy} running, {self.waiting} waiting"
+                )
             )
         wait = self.timeout if timeout is None else min(timeout, self.timeout)
         loop = asyncio.get_running_loop()
@@ -105,7 +120,9 @@ class Bulkhead:
             raise
         except BulkheadTimeout:
             self.counters.timed_out += 1
-            raise BulkheadTimeout(f"no place in {self.name or 'the bulkhead'} within {wait:.3g} s") from None
+            raise self._refused(
+                BulkheadTimeout(f"no place in {self.name or 'the bulkhead'} within {wait:.3g} s")
+            ) from None
         finally:
             timer.cancel()
         self.counters.entered += 1
@@ -118,6 +135,10 @@ class Bulkhead:
                 waiter.set_result(None)
                 return
         self._free += 1
+
+    def _refused(self, error: BulkheadFull | BulkheadTimeout) -> BulkheadFull | BulkheadTimeout:
+        tell(self.on_refused, error)
+        return error
 
     def _expire(self, waiter: asyncio.Future[None]) -> None:
         if not waiter.done():

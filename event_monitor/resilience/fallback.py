@@ -7,6 +7,7 @@ that did not come from the primary and ends when the primary has answered again.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,16 @@ from typing import Any, Generic, TypeVar
 
 from cachetools import TTLCache
 
+from event_monitor.resilience.listeners import tell
 from event_monitor.resilience.retry import PermanentError
 
 T = TypeVar("T")
 
 CACHE_SECONDS = 3_600.0
 CACHE_SIZE = 1_024
+
+_falling_back: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar("_falling_back", default=())
+"""The chains whose fallbacks the running call stands in."""
 
 
 class FallbacksExhausted(Exception):
@@ -56,12 +61,30 @@ class Step:
 
 @dataclass(slots=True)
 class FallbackCounters:
-    """Who answered."""
+    """Who answered. ``failed`` counts the primary's failures, of which ``permanent`` and ``recursive``
+    ones went to no fallback and ``exhausted`` ones found none that answered; ``failed_steps`` counts
+    fallbacks that could not answer, ``degraded`` how often degraded mode began."""
 
     primary: int = 0
+    failed: int = 0
+    permanent: int = 0
+    recursive: int = 0
     fallback: int = 0
+    failed_steps: int = 0
     exhausted: int = 0
-    refreshed: int = 0
+    degraded: int = 0
+
+
+@dataclass(slots=True)
+class CacheCounters:
+    """What was asked of a cache. ``refreshes`` were begun by one caller each, ``joined`` ones waited
+    for another's."""
+
+    hits: int = 0
+    misses: int = 0
+    stored: int = 0
+    refreshes: int = 0
+    joined: int = 0
 
 
 class AnswerCache:
@@ -75,6 +98,7 @@ class AnswerCache:
         self._entries: TTLCache[Hashable, tuple[float, Any]] = TTLCache(size, seconds, timer=clock)
         self._refreshing: dict[Hashable, asyncio.Future[Any]] = {}
         self._seconds = seconds
+        self.counters = CacheCounters()
 
     def remember(self, key: Hashable, value: Any) -> None:
         """Keep an answer. A fresh equal one is not written again: that costs more than the look."""
@@ -82,12 +106,15 @@ class AnswerCache:
         if found is not None and found[1] == value and self._clock() - found[0] < self._seconds / 2:
             return
         self._entries[key] = (self._clock(), value)
+        self.counters.stored += 1
 
     def recall(self, key: Hashable) -> tuple[Any, float]:
         """An answer and its age in seconds. Raises ``NotInCache``."""
         found = self._entries.get(key)
         if found is None:
+            self.counters.misses += 1
             raise NotInCache("nothing is remembered for this call")
+        self.counters.hits += 1
         return found[1], self._clock() - found[0]
 
     async def single_flight(self, key: Hashable, find: Callable[[], Awaitable[T]]) -> T:
@@ -96,11 +123,13 @@ class AnswerCache:
         If the one who calls is cancelled, another of those who wait calls again.
         """
         while (running := self._refreshing.get(key)) is not None:
+            self.counters.joined += 1
             await asyncio.wait([running])
             if not running.cancelled():
                 return running.result()  # type: ignore[no-any-return]
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._refreshing[key] = future
+        self.counters.refreshes += 1
         try:
             value = await find()
         except Exception as error:
@@ -133,12 +162,15 @@ class FallbackChain:
 
     With a ``cache`` each answer of the primary is remembered under its arguments; ``cached`` makes
     a step of it. ``on_degraded`` hears when degraded mode begins and ends, with the step in use.
+    ``is_back`` is asked when the primary has answered in degraded mode: a late answer from before it
+    broke does not mean that it is well.
     """
 
     name: str = ""
     steps: Sequence[Step] = ()
     cache: AnswerCache | None = None
     on_degraded: Callable[[bool, str], None] = lambda degraded, step: None
+    is_back: Callable[[], bool] = lambda: True
     counters: FallbackCounters = field(default_factory=FallbackCounters)
     active: str | None = None
 
@@ -157,34 +189,48 @@ class FallbackChain:
     async def call(self, primary: Callable[..., Any], *args: Any, **kwargs: Any) -> Answer[Any]:
         """The primary's answer, or the first that a fallback gives.
 
-        Raises ``FallbacksExhausted`` if none answers, the primary's own error if there is no fallback,
-        and a ``PermanentError`` at once: what was asked was wrong, nobody else should answer it.
-        A cancellation is passed on at once.
+        Raises ``FallbacksExhausted`` if none answers, the primary's own error if there is no fallback
+        or if this call is itself a step of this chain's fallbacks, and a ``PermanentError`` at once:
+        what was asked was wrong, nobody else should answer it. A cancellation is passed on at once.
         """
         try:
             value = await _awaited(primary(*args, **kwargs))
         except Exception as error:
-            if not self.steps or isinstance(error, PermanentError):
+            self.counters.failed += 1
+            if isinstance(error, PermanentError):
+                self.counters.permanent += 1
+                raise
+            if not self.steps:
+                raise
+            if id(self) in _falling_back.get():
+                self.counters.recursive += 1
                 raise
             return await self._fall_back(error, args, kwargs)
         self.counters.primary += 1
         if self.cache is not None:
             self.cache.remember(call_key(args, kwargs), value)
-        self._mark(None)
+        if self.active is not None and self.is_back():
+            self._mark(None)
         return Answer(value, self.name or "primary")
 
     async def _fall_back(
         self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Answer[Any]:
         errors = [(self.name or "primary", error)]
+        answered = self.counters.primary
         for step in self.steps:
+            token = _falling_back.set((*_falling_back.get(), id(self)))
             try:
                 found = await _awaited(step.func(*args, **kwargs))
             except Exception as failed:  # noqa: BLE001 - the next step is there for whatever this one raises
+                self.counters.failed_steps += 1
                 errors.append((step.name, failed))
                 continue
+            finally:
+                _falling_back.reset(token)
             self.counters.fallback += 1
-            self._mark(step.name)
+            if answered == self.counters.primary:
+                self._mark(step.name)
             if isinstance(found, Answer):
                 return Answer(found.value, step.name, True, found.stale, found.age)
             return Answer(found, step.name, True)
@@ -204,8 +250,10 @@ class FallbackChain:
 
     def _mark(self, step: str | None) -> None:
         before, self.active = self.active, step
+        if before is None and step is not None:
+            self.counters.degraded += 1
         if before != step:
-            self.on_degraded(step is not None, step or before or "")
+            tell(self.on_degraded, step is not None, step or before or "")
 
 
 async def _awaited(result: Any) -> Any:

@@ -11,6 +11,8 @@ import enum
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from event_monitor.resilience.listeners import tell
+
 Probe = Callable[[], Awaitable[None]]
 """Returns if all is well and raises what is wrong."""
 
@@ -65,6 +67,18 @@ class CheckResult:
 
 
 @dataclass(slots=True)
+class CheckCounters:
+    """What became of one kind of check. ``skipped`` turns came while the one before still ran,
+    ``late`` ones among the ``failed`` had no answer within their limit; ``changes`` are the verdict's."""
+
+    checks: int = 0
+    failed: int = 0
+    late: int = 0
+    skipped: int = 0
+    changes: int = 0
+
+
+@dataclass(slots=True)
 class _Track:
     """What is known of one kind of check."""
 
@@ -72,8 +86,7 @@ class _Track:
     in_a_row: int = 0
     last_passed: bool = False
     next_at: float = 0.0
-    checks: int = 0
-    skipped: int = 0
+    counters: CheckCounters = field(default_factory=CheckCounters)
 
 
 @dataclass(slots=True)
@@ -96,9 +109,9 @@ class HealthMonitor:
         """The verdict on one kind of check."""
         return self._tracks[kind].health
 
-    def checks(self, kind: CheckKind) -> int:
-        """How many checks of a kind were made."""
-        return self._tracks[kind].checks
+    def counters(self, kind: CheckKind) -> CheckCounters:
+        """What became of one kind of check so far."""
+        return self._tracks[kind].counters
 
     def next_check(self) -> float | None:
         """When the next check is due, in the loop's time."""
@@ -124,7 +137,7 @@ class HealthMonitor:
         while not await self._check(CheckKind.STARTUP):
             now = loop.time()
             interval = policy.interval if now < started + self.startup_seconds - policy.interval / 2 else late
-            turn = _next_turn(turn, interval, now)
+            turn = self._following(CheckKind.STARTUP, turn, interval)
             await self._wait(CheckKind.STARTUP, turn)
         self._tracks[CheckKind.STARTUP].next_at = 0.0
 
@@ -134,10 +147,13 @@ class HealthMonitor:
         turn = loop.time()
         while True:
             await self._check(kind)
-            following = _next_turn(turn, interval, loop.time())
-            self._tracks[kind].skipped += round((following - turn) / interval) - 1
-            turn = following
+            turn = self._following(kind, turn, interval)
             await self._wait(kind, turn)
+
+    def _following(self, kind: CheckKind, turn: float, interval: float) -> float:
+        following = _next_turn(turn, interval, asyncio.get_running_loop().time())
+        self._tracks[kind].counters.skipped += round((following - turn) / interval) - 1
+        return following
 
     async def _wait(self, kind: CheckKind, until: float) -> None:
         loop = asyncio.get_running_loop()
@@ -146,6 +162,7 @@ class HealthMonitor:
 
     async def _check(self, kind: CheckKind) -> bool:
         loop = asyncio.get_running_loop()
+        counters = self._tracks[kind].counters
         started = loop.time()
         limit = self.policies[kind].limit
         error: str | None = None
@@ -154,9 +171,13 @@ class HealthMonitor:
             async with scope:
                 await self.probes[kind]()
         except Exception as raised:  # noqa: BLE001 - whatever a probe raises is its verdict
-            error = f"no answer within {limit:g} s" if scope.expired() else _told(raised)
-        self._tracks[kind].checks += 1
-        self.on_result(CheckResult(kind, started, loop.time() - started, error))
+            error = _told(raised)
+        if scope.expired():
+            error = f"no answer within {limit:g} s"
+            counters.late += 1
+        counters.checks += 1
+        counters.failed += error is not None
+        tell(self.on_result, CheckResult(kind, started, loop.time() - started, error))
         self._judge(kind, error)
         return error is None
 
@@ -170,7 +191,8 @@ class HealthMonitor:
         first = track.health is Health.UNKNOWN and passed
         if (track.in_a_row >= needed or first) and track.health is not verdict:
             track.health = verdict
-            self.on_change(kind, verdict, error or "the check passed")
+            track.counters.changes += 1
+            tell(self.on_change, kind, verdict, error or "the check passed")
 
 
 def _next_turn(turn: float, interval: float, now: float) -> float:

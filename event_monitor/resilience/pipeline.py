@@ -13,12 +13,19 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from event_monitor.resilience.breaker import CircuitBreaker, CircuitOpenError
+from event_monitor.resilience.breaker import BreakerState, CircuitBreaker, CircuitOpenError
 from event_monitor.resilience.budget import RetryBudget
 from event_monitor.resilience.bulkhead import Bulkhead, BulkheadFull
 from event_monitor.resilience.fallback import Answer, FallbackChain
-from event_monitor.resilience.retry import PermanentError, RetriesExhausted, RetryPolicy
-from event_monitor.resilience.timeouts import DeadlineExceeded, DeadlineScope, current_deadline
+from event_monitor.resilience.listeners import tell
+from event_monitor.resilience.retry import PermanentError, RetriesExhausted, RetryCounters, RetryPolicy
+from event_monitor.resilience.timeouts import (
+    DeadlineExceeded,
+    DeadlineScope,
+    TimeoutCounters,
+    current_deadline,
+    remaining,
+)
 
 NO_RETRY = RetryPolicy(max_retries=0)
 
@@ -27,20 +34,26 @@ class Pipeline:
     """Calls one service. Every part may be left out but the timeout.
 
     ``retry_on`` says which errors a further attempt may mend; an open breaker, a full bulkhead and a
-    ``PermanentError`` are never retried here. Counts no cancellation as anything.
+    ``PermanentError`` are never retried here. Counts no cancellation as anything. With a breaker the
+    fallback's degraded mode ends only once that is closed. ``on_retry`` is told the retry's number
+    from 0, the delay in seconds and the error, before each wait; ``counters`` and ``timeouts`` say
+    what became of the calls, beside the counters of the parts.
     """
 
     __slots__ = (
         "breaker",
         "budget",
         "bulkhead",
+        "counters",
         "fallback",
         "name",
+        "on_retry",
         "policy",
         "retry_on",
         "rng",
         "sleep",
         "timeout",
+        "timeouts",
     )
 
     def __init__(
@@ -67,6 +80,11 @@ class Pipeline:
         self.retry_on = retry_on
         self.rng = rng or random.Random()
         self.sleep = sleep
+        self.on_retry: Callable[[int, float, Exception], None] = lambda retry, delay, error: None
+        self.counters = RetryCounters()
+        self.timeouts = TimeoutCounters()
+        if breaker is not None and fallback is not None:
+            fallback.is_back = lambda: breaker.state is BreakerState.CLOSED
 
     async def call(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The result of ``func``, or a fallback's. Raises ``CircuitOpenError``, ``BulkheadFull``,
@@ -89,12 +107,21 @@ class Pipeline:
     async def _attempts(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.budget is not None:
             self.budget.attempt()
+        counters = self.counters
         try:
-            return await self._attempt(func, args, kwargs)
+            value = await self._attempt(func, args, kwargs)
         except Exception as error:
-            if not self.policy.max_retries or not self._may_retry(error):
+            counters.attempts += 1
+            if not self._may_retry(error):
+                counters.permanent += 1
+                raise
+            if not self.policy.max_retries:
+                counters.gave_up(late=False, early=False)
                 raise
             return await self._retry(func, args, kwargs, error)
+        counters.attempts += 1
+        counters.successes += 1
+        return value
 
     def _may_retry(self, error: Exception) -> bool:
         return not isinstance(error, CircuitOpenError | BulkheadFull | PermanentError) and self.retry_on(
@@ -106,24 +133,39 @@ class Pipeline:
     ) -> Any:
         loop = asyncio.get_running_loop()
         errors = [(loop.time(), error)]
+        budget, counters = self.budget, self.counters
         for retry in range(self.policy.max_retries):
-            delay = self.policy.delay(retry, self.rng)
-            wished = getattr(error, "retry_after", None)
-            if isinstance(wished, int | float) and wished > delay:
-                delay = min(float(wished), self.policy.max_delay)
-            deadline = current_deadline.get()
-            late = deadline is not None and loop.time() + delay >= deadline
-            if late or (self.budget is not None and not self.budget.try_retry()):
-                raise RetriesExhausted(tuple(errors), late) from error
+            delay, earliest = self.policy.wait(retry, error, self.rng)
+            late = earliest >= remaining(loop.time())
+            if late or (budget is not None and not budget.has_room()):
+                raise self._exhausted(errors, late)
+            tell(self.on_retry, retry, delay, error)
             await self.sleep(delay)
+            if budget is not None and not budget.try_retry():
+                raise self._exhausted(errors, late=False)
+            counters.retries += 1
             try:
-                return await self._attempt(func, args, kwargs)
+                value = await self._attempt(func, args, kwargs)
             except Exception as again:
+                counters.attempts += 1
                 error = again
                 errors.append((loop.time(), error))
                 if not self._may_retry(error):
+                    counters.permanent += 1
                     raise
-        raise RetriesExhausted(tuple(errors)) from error
+            else:
+                counters.attempts += 1
+                counters.successes += 1
+                return value
+        raise self._exhausted(errors, late=False, early=False)
+
+    def _exhausted(
+        self, errors: list[tuple[float, Exception]], late: bool, early: bool = True
+    ) -> RetriesExhausted:
+        self.counters.gave_up(late, early)
+        exhausted = RetriesExhausted(tuple(errors), late)
+        exhausted.__cause__ = errors[-1][1]
+        return exhausted
 
     async def _attempt(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         breaker, bulkhead = self.breaker, self.bulkhead
@@ -152,6 +194,7 @@ class Pipeline:
             failure: BaseException = (
                 DeadlineExceeded(f"no answer within {scope.seconds:.3g} s") if ours else error
             )
+            self.timeouts.ended(error, ours)
             if permit is not None:
                 if isinstance(failure, Exception):
                     permit.failure(failure)
@@ -161,6 +204,7 @@ class Pipeline:
                 raise failure from error
             raise
         scope.leave(None)
+        self.timeouts.completed += 1
         if permit is not None:
             permit.success()
         return value

@@ -15,7 +15,11 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import CoroutineType, MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+
+from event_monitor.resilience.budget import RetryBudget
+from event_monitor.resilience.listeners import tell
+from event_monitor.resilience.timeouts import remaining
 
 T = TypeVar("T")
 
@@ -101,18 +105,38 @@ class RetryPolicy:
         base = min(wanted, self.max_delay)
         return min(base * (1 + self.jitter * rng.random()), self.max_delay)
 
+    def wait(self, retry: int, error: Exception, rng: random.Random) -> tuple[float, float]:
+        """Seconds to wait after ``error``, whose ``retry_after`` beats a shorter delay up to
+        ``max_delay``; and the least wait after which an attempt could succeed."""
+        delay = self.delay(retry, rng)
+        wished = getattr(error, "retry_after", None)
+        if isinstance(wished, int | float) and wished > delay:
+            return min(float(wished), self.max_delay), float(wished)
+        return delay, delay
+
 
 @dataclass(slots=True)
 class RetryCounters:
-    """What a handler did so far. ``attempts`` counts those that ended by themselves; ``permanent``
-    the calls given up for an error that no retry mends, ``exhausted`` those whose retries or time
-    ran out."""
+    """What was done so far. ``attempts`` counts those that ended by themselves, ``retries`` those
+    that were begun after a failure; ``permanent`` the calls given up for an error that no retry mends,
+    ``exhausted`` those whose retries, time (``late``) or budget (``over_budget``) ran out."""
 
     attempts: int = 0
     retries: int = 0
     successes: int = 0
     permanent: int = 0
     exhausted: int = 0
+    late: int = 0
+    over_budget: int = 0
+
+    def gave_up(self, late: bool, early: bool) -> None:
+        """A call ended in ``RetriesExhausted``; ``early``: with retries left, which there was no time
+        (``late``) or no budget for."""
+        self.exhausted += 1
+        if early and late:
+            self.late += 1
+        elif early:
+            self.over_budget += 1
 
 
 def _loop_time() -> float:
@@ -125,13 +149,16 @@ class RetryHandler:
 
     Holds no state of a single call, so callers may share one. ``strategies`` are this handler's
     own and may be added to. A cancellation is never retried nor counted. ``on_retry`` is told the
-    retry's number from 0, the delay in seconds and the error, before each wait.
+    retry's number from 0, the delay in seconds and the error, before each wait; ``on_exhausted``
+    of each call that is given up. A ``budget`` bounds the retries of all callers together.
     """
 
     clock: Callable[[], float] = _loop_time
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rng: random.Random = field(default_factory=random.Random)
     on_retry: Callable[[int, float, Exception], None] = lambda retry, delay, error: None
+    on_exhausted: Callable[[RetriesExhausted], None] = lambda exhausted: None
+    budget: RetryBudget | None = None
     strategies: dict[str, Strategy] = field(default_factory=lambda: dict(STRATEGIES))
     counters: RetryCounters = field(default_factory=RetryCounters)
     _last: tuple[_Limits, RetryPolicy] | None = field(default=None, init=False, repr=False)
@@ -150,38 +177,45 @@ class RetryHandler:
     ) -> T:
         """The result of ``func``, which may be a coroutine function.
 
-        Never sleeps past ``deadline`` (in the clock's time): where the next attempt would come too
-        late, it gives up at once. An error's ``retry_after`` (seconds) beats a shorter delay, up to
-        ``max_delay``. Raises a permanent error, or one that ``retry_on`` rejects, as it is, and
-        ``RetriesExhausted`` after the last attempt, once ``dead_letter`` has been given it.
+        Never sleeps past ``deadline`` (in the clock's time) nor past the one it inherits: where the
+        next attempt would come too late, it gives up at once. An error's ``retry_after`` (seconds)
+        beats a shorter delay, up to ``max_delay``. Raises a permanent error, or one that ``retry_on``
+        rejects, as it is, and ``RetriesExhausted`` after the last attempt, once ``dead_letter`` has
+        been given it.
         """
         if strategy not in self.strategies:
             raise ValueError(f"{strategy!r} is not a retry strategy: choose {', '.join(self.strategies)}")
         policy = self._policy((self.strategies[strategy], max_retries, max_delay, jitter))
+        budget, counters = self.budget, self.counters
         errors: list[tuple[float, Exception]] = []
+        if budget is not None:
+            budget.attempt()
         while True:
             try:
                 value: Any = func()
                 if isinstance(value, CoroutineType) or inspect.isawaitable(value):
                     value = await value
-            except Exception as error:
-                self.counters.attempts += 1
-                errors.append((self.clock(), error))
-                if isinstance(error, PermanentError) or not retry_on(error):
-                    self.counters.permanent += 1
-                    raise
-                retry = len(errors) - 1
-                delay, earliest = self._delay(policy, retry, error)
-                late = deadline is not None and self.clock() + earliest >= deadline
-                if retry >= max_retries or late:
-                    await self._give_up(RetriesExhausted(tuple(errors), late), error, dead_letter)
-                self.counters.retries += 1
-                self.on_retry(retry, delay, error)
+            except Exception as raised:  # noqa: BLE001 - raised again or given up with, below
+                error = raised
             else:
-                self.counters.attempts += 1
-                self.counters.successes += 1
+                counters.attempts += 1
+                counters.successes += 1
                 return value  # type: ignore[no-any-return]
+            counters.attempts += 1
+            errors.append((self.clock(), error))
+            if isinstance(error, PermanentError) or not retry_on(error):
+                counters.permanent += 1
+                raise error
+            retry = len(errors) - 1
+            delay, earliest = policy.wait(retry, error, self.rng)
+            late = earliest >= self._left(deadline)
+            if retry >= max_retries or late or (budget is not None and not budget.has_room()):
+                await self._give_up(errors, late, retry < max_retries, dead_letter)
+            tell(self.on_retry, retry, delay, error)
             await self.sleep(delay)
+            if budget is not None and not budget.try_retry():
+                await self._give_up(errors, False, True, dead_letter)
+            counters.retries += 1
 
     def _policy(self, limits: _Limits) -> RetryPolicy:
         """The policy of these limits; most calls have those of the call before, which were checked."""
@@ -189,24 +223,23 @@ class RetryHandler:
             self._last = limits, RetryPolicy(*limits)
         return self._last[1]
 
-    def _delay(self, policy: RetryPolicy, retry: int, error: Exception) -> tuple[float, float]:
-        """How long to wait, and the least wait after which an attempt could succeed."""
-        delay = policy.delay(retry, self.rng)
-        wished = getattr(error, "retry_after", None)
-        if isinstance(wished, int | float) and wished > delay:
-            return min(float(wished), policy.max_delay), float(wished)
-        return delay, delay
+    def _left(self, deadline: float | None) -> float:
+        """Seconds until the nearer of a call's own deadline and the one it inherits."""
+        inherited = remaining(asyncio.get_running_loop().time())
+        return inherited if deadline is None else min(deadline - self.clock(), inherited)
 
     async def _give_up(
         self,
-        exhausted: RetriesExhausted,
-        cause: Exception,
+        errors: list[tuple[float, Exception]],
+        late: bool,
+        early: bool,
         dead_letter: Callable[[RetriesExhausted], Any] | None,
-    ) -> None:
-        self.counters.exhausted += 1
-        exhausted.__cause__ = cause
+    ) -> NoReturn:
+        exhausted = RetriesExhausted(tuple(errors), late)
+        self.counters.gave_up(late, early)
+        tell(self.on_exhausted, exhausted)
         if dead_letter is not None:
             written = dead_letter(exhausted)
             if inspect.isawaitable(written):
                 await written
-        raise exhausted
+        raise exhausted from errors[-1][1]

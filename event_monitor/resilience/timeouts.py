@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
+from event_monitor.resilience.listeners import tell
+
 T = TypeVar("T")
 
 TIERS: Mapping[str, float] = MappingProxyType(
@@ -112,19 +114,35 @@ class Abandoned:
 
 @dataclass(slots=True)
 class TimeoutCounters:
-    """How calls ended."""
+    """How calls ended: ``cancelled`` by their caller, ``expired`` by our limit. Of those, ``abandoned``
+    ones ignored it, and ``returned`` in the end; ``refused`` ones were never begun."""
 
     completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
     expired: int = 0
     abandoned: int = 0
+    returned: int = 0
     refused: int = 0
+
+    def ended(self, error: BaseException, ours: bool) -> None:
+        """A call ended in an error; ``ours`` says that our limit was its cause."""
+        if ours:
+            self.expired += 1
+        elif isinstance(error, Exception):
+            self.failed += 1
+        else:
+            self.cancelled += 1
 
 
 @dataclass(slots=True)
 class TimeoutManager:
-    """Runs calls under a tier's limit. ``tiers`` are seconds by name."""
+    """Runs calls under a tier's limit. ``tiers`` are seconds by name. ``on_expired`` hears the name
+    and the limit, in seconds, of each call that reached it, ``on_abandoned`` of each left behind."""
 
     tiers: Mapping[str, float] = field(default_factory=lambda: TIERS)
+    on_expired: Callable[[str, float], None] = lambda name, seconds: None
+    on_abandoned: Callable[[Abandoned], None] = lambda abandoned: None
     counters: TimeoutCounters = field(default_factory=TimeoutCounters)
     abandoned: dict[asyncio.Task[Any], Abandoned] = field(default_factory=dict)
 
@@ -151,16 +169,19 @@ class TimeoutManager:
         Raises ``DeadlineExceeded``, ``TooManyAbandoned`` (``hard_kill`` only), or what ``func`` raises.
         """
         seconds = self.seconds(tier)
+        name = name or getattr(func, "__name__", "call")
         if hard_kill:
-            return await self._run_apart(func, seconds, name or getattr(func, "__name__", "call"))
+            return await self._run_apart(func, seconds, name)
         scope = DeadlineScope(seconds)
         scope.enter()
         try:
             result = func()
             value: Any = await result if inspect.isawaitable(result) else result
         except BaseException as error:
-            if scope.leave(error):
-                self.counters.expired += 1
+            ours = scope.leave(error)
+            self.counters.ended(error, ours)
+            if ours:
+                tell(self.on_expired, name, scope.seconds)
                 raise DeadlineExceeded(f"no answer within {scope.seconds:.3g} s") from error
             raise
         scope.leave(None)
@@ -184,13 +205,21 @@ class TimeoutManager:
         try:
             done, _ = await asyncio.wait([task], timeout=limit)
             expired = not done
+        except asyncio.CancelledError:
+            self.counters.cancelled += 1
+            raise
         finally:
             if not task.done():
                 await self._end(task, GRACE * limit, name)
         if expired and (not task.done() or task.cancelled()):
             self.counters.expired += 1
+            tell(self.on_expired, name, limit)
             raise DeadlineExceeded(f"{name}: no answer within {limit:.3g} s")
-        value = task.result()
+        try:
+            value = task.result()
+        except BaseException as error:
+            self.counters.ended(error, ours=False)
+            raise
         self.counters.completed += 1
         return value
 
@@ -202,11 +231,13 @@ class TimeoutManager:
         finally:
             if not task.done():
                 self.counters.abandoned += 1
-                self.abandoned[task] = Abandoned(name, asyncio.get_running_loop().time(), task)
+                self.abandoned[task] = left = Abandoned(name, asyncio.get_running_loop().time(), task)
+                tell(self.on_abandoned, left)
             task.add_done_callback(self._returned)
 
     def _returned(self, task: asyncio.Task[Any]) -> None:
-        self.abandoned.pop(task, None)
+        if self.abandoned.pop(task, None) is not None:
+            self.counters.returned += 1
         if not task.cancelled():
             task.exception()
 

@@ -59,7 +59,7 @@ def test_scenario_27_no_window_that_ends_with_a_retry_has_more_than_the_share_an
                 retries.append(clock.now)
             else:
                 refused += 1
-    assert budget.refused == refused
+    assert budget.counters.refused == refused
 
 
 @pytest.mark.parametrize("failing", [0.05, 0.5, 1.0])
@@ -93,7 +93,7 @@ def test_scenario_27_an_outage_adds_a_fifth_and_the_floor_whatever_fails(failing
         for begin in range(1_010, 1_060, 5):
             made, began = (sum(begin < at <= begin + 10 for at in times) for times in (calls, first))
             assert made - began <= 0.2 * 501 + 10, f"the window from {begin}"
-        assert (budget.refused > 0) is (failing >= 0.5)
+        assert (budget.counters.refused > 0) is (failing >= 0.5)
 
     run_virtual(main)
 

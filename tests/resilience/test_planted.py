@@ -344,8 +344,8 @@ BUGS = [
     Bug(
         "the budget has no limit",
         budget,
-        "            self.refused += 1\n            return False\n",
-        "            self.refused += 1\n",
+        "            self.counters.refused += 1\n            return False\n",
+        "            self.counters.refused += 1\n",
         with_names(budget_tests, budget_tests.test_a_lone_call_may_be_retried_as_often_as_the_floor_allows),
     ),
     Bug(
