@@ -27,7 +27,7 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
     loop: VirtualLoop
 
     def select(self, timeout: float | None = None) -> Any:
-        if self.loop.outstanding:
+        if self.loop.outstanding and timeout != 0:
             return super().select(1.0)
         ready = super().select(0)
         if ready or timeout == 0:

@@ -296,10 +296,7 @@ class Dispatcher:
         if isinstance(error, PermanentError) or retry >= policy.max_retries:
             self._die(delivery, None, lane)
             return
-        delay = policy.delay(retry, self._random)
-        wished = getattr(error, "retry_after", None)
-        if isinstance(wished, int | float) and wished > delay:
-            delay = min(float(wished), policy.max_delay)
+        delay, _ = policy.wait(retry, error, self._random)
         due = self.clock.steady() + delay
         self._put(delivery, DeliveryState.RETRYING, next_attempt_at=to_iso(due))
         self._disk.unload(lane, record)

@@ -105,7 +105,7 @@ class RetryPolicy:
         base = min(wanted, self.max_delay)
         return min(base * (1 + self.jitter * rng.random()), self.max_delay)
 
-    def wait(self, retry: int, error: Exception, rng: random.Random) -> tuple[float, float]:
+    def wait(self, retry: int, error: BaseException, rng: random.Random) -> tuple[float, float]:
         """Seconds to wait after ``error``, whose ``retry_after`` beats a shorter delay up to
         ``max_delay``; and the least wait after which an attempt could succeed."""
         delay = self.delay(retry, rng)
@@ -180,8 +180,8 @@ class RetryHandler:
         Never sleeps past ``deadline`` (in the clock's time) nor past the one it inherits: where the
         next attempt would come too late, it gives up at once. An error's ``retry_after`` (seconds)
         beats a shorter delay, up to ``max_delay``. Raises a permanent error, or one that ``retry_on``
-        rejects, as it is, and ``RetriesExhausted`` after the last attempt, once ``dead_letter`` has
-        been given it.
+        rejects, as it is, and ``RetriesExhausted`` after the last attempt; in both cases once
+        ``dead_letter`` has been given all errors.
         """
         if strategy not in self.strategies:
             raise ValueError(f"{strategy!r} is not a retry strategy: choose {', '.join(self.strategies)}")
@@ -205,6 +205,7 @@ class RetryHandler:
             errors.append((self.clock(), error))
             if isinstance(error, PermanentError) or not retry_on(error):
                 counters.permanent += 1
+                await _write(dead_letter, RetriesExhausted(tuple(errors)))
                 raise error
             retry = len(errors) - 1
             delay, earliest = policy.wait(retry, error, self.rng)
@@ -238,8 +239,13 @@ class RetryHandler:
         exhausted = RetriesExhausted(tuple(errors), late)
         self.counters.gave_up(late, early)
         tell(self.on_exhausted, exhausted)
-        if dead_letter is not None:
-            written = dead_letter(exhausted)
-            if inspect.isawaitable(written):
-                await written
-        raise exhausted from errors[-1][1]
+        exhausted.__cause__ = errors[-1][1]
+        await _write(dead_letter, exhausted)
+        raise exhausted
+
+
+async def _write(dead_letter: Callable[[RetriesExhausted], Any] | None, exhausted: RetriesExhausted) -> None:
+    if dead_letter is not None:
+        written = dead_letter(exhausted)
+        if inspect.isawaitable(written):
+            await written

@@ -23,6 +23,8 @@ from tests.resilience import test_budget as budget_tests
 from tests.resilience import test_bulkhead as bulkhead_tests
 from tests.resilience import test_bulkhead_machine as bulkhead_machine
 from tests.resilience import test_retry as retry_tests
+from tests.resilience import test_scenarios_a as scenarios_a
+from tests.resilience import test_scenarios_c as scenarios_c
 from tests.resilience import test_timeouts as timeout_tests
 
 pytestmark = pytest.mark.mutation
@@ -208,8 +210,8 @@ BUGS = [
         "        return CircuitOpenError(self.name, retry_after)",
         "        return globals().setdefault('_stored', CircuitOpenError('', 30))",
         with_names(
-            breaker_tests,
-            breaker_tests.test_scenario_21_rejections_hold_no_memory_and_no_growing_traceback,
+            scenarios_c,
+            scenarios_c.test_scenario_21_rejections_hold_no_memory_and_no_growing_traceback,
         ),
     ),
     Bug(
@@ -218,8 +220,8 @@ BUGS = [
         "            self._failure(generation, started, error)\n            raise",
         "            self._cancelled(generation)\n            raise",
         with_names(
-            breaker_tests,
-            breaker_tests.test_scenario_01_the_fifth_failure_opens_and_the_sixth_call_is_refused_untouched,
+            scenarios_a,
+            scenarios_a.test_scenario_01_the_fifth_failure_opens_and_the_sixth_call_is_refused_untouched,
         ),
     ),
     Bug(
@@ -227,7 +229,7 @@ BUGS = [
         breaker,
         "        except BaseException:\n            self._cancelled(generation)",
         "        except BaseException as error:\n            self._failure(generation, started, error)",
-        with_names(breaker_tests, breaker_tests.test_scenario_04_a_cancelled_probe_makes_way_for_the_next),
+        with_names(scenarios_a, scenarios_a.test_scenario_04_a_cancelled_probe_makes_way_for_the_next),
     ),
     Bug(
         "our own timeout counts as the caller's cancellation",

@@ -136,7 +136,7 @@ async def test_the_dead_letter_is_written_before_the_caller_learns_of_it() -> No
 
 
 @given(st.floats(0.1, 100), st.sampled_from(list(SEED)), st.integers(0, 50))
-def test_scenario_09_it_never_sleeps_past_the_deadline(budget: float, strategy: str, retries: int) -> None:
+def test_it_never_sleeps_past_the_deadline(budget: float, strategy: str, retries: int) -> None:
     time = Time()
     deadline = time.now + budget
     with pytest.raises(RetriesExhausted) as caught:
@@ -145,7 +145,7 @@ def test_scenario_09_it_never_sleeps_past_the_deadline(budget: float, strategy: 
     assert caught.value.deadline_reached or len(caught.value.errors) == retries + 1
 
 
-async def test_scenario_09_a_wait_that_would_be_too_long_ends_at_once() -> None:
+async def test_a_wait_that_would_be_too_long_ends_at_once() -> None:
     time = Time()
     with pytest.raises(RetriesExhausted) as caught:
         await handler(time).retry_with_backoff(failures(9), "fixed", deadline=1_008.0)
