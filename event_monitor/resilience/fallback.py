@@ -117,11 +117,18 @@ class AnswerCache:
         self.counters.hits += 1
         return found[1], self._clock() - found[0]
 
-    async def single_flight(self, key: Hashable, find: Callable[[], Awaitable[T]]) -> T:
-        """The result of ``find``, called once however many ask for ``key`` at the same time.
+    async def fetch(self, key: Hashable, find: Callable[[], Awaitable[T]]) -> tuple[T, float]:
+        """What is remembered and its age in seconds, or what ``find`` answers, which is then remembered.
 
-        If the one who calls is cancelled, another of those who wait calls again.
+        ``find`` is called once however many miss ``key`` at the same time. If the one who calls is
+        cancelled, another of those who wait calls again; its error is raised to all of them.
         """
+        try:
+            return self.recall(key)
+        except NotInCache:
+            return await self._refresh(key, find), 0.0
+
+    async def _refresh(self, key: Hashable, find: Callable[[], Awaitable[T]]) -> T:
         while (running := self._refreshing.get(key)) is not None:
             self.counters.joined += 1
             await asyncio.wait([running])
@@ -140,6 +147,7 @@ class AnswerCache:
             future.cancel()
             raise
         else:
+            self.remember(key, value)
             future.set_result(value)
             return value
         finally:
