@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from event_monitor.model import SystemState
+from event_monitor.resilience.listeners import tell
 from event_monitor.system.state_machine import StateMachine, TransitionNotSaved, TransitionRefused
 
 logger = logging.getLogger(__name__)
@@ -71,14 +72,16 @@ class StateDriver:
             self._changed.set()
 
     async def maintain(self, on: bool, reason: str) -> None:
-        """Begin or end planned downtime; returns when the state says so, or did before."""
+        """Begin or end planned downtime; returns when the state says so, or did before.
+
+        Raises ``TransitionNotSaved``; the wish stands all the same and is tried again."""
         self._maintenance = (reason or "planned downtime") if on else None
         if not on and self._machine.state is _S.MAINTENANCE:
             self._mended = reason or "maintenance has ended"
         await self._reach()
 
     async def settle(self) -> None:
-        """Return when the state has followed what is known now."""
+        """Return when the state has followed what is known now. Raises ``TransitionNotSaved``."""
         await self._reach()
 
     async def _reach(self) -> None:
@@ -104,34 +107,40 @@ class StateDriver:
 
     async def run(self) -> None:
         """Follow the conditions for ever."""
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            waiting, self._waiting = self._waiting, []
-            if self._ready and not await self._follow():
-                asyncio.get_running_loop().call_later(RETRY_DELAY, self._changed.set)
-            for future in waiting:
-                if not future.done():
-                    future.set_result(None)
+        waiting: list[asyncio.Future[None]] = []
+        try:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                waiting, self._waiting = self._waiting, []
+                unsaved = await self._follow() if self._ready else None
+                if unsaved is not None:
+                    tell(self.on_unsaved, unsaved)
+                    asyncio.get_running_loop().call_later(RETRY_DELAY, self._changed.set)
+                for future in waiting:
+                    if not future.done():
+                        future.set_exception(unsaved) if unsaved else future.set_result(None)
+        finally:
+            for future in (*waiting, *self._waiting):
+                future.cancel()
 
-    async def _follow(self) -> bool:
-        """Take the steps to the wanted state. False if one could not be saved."""
+    async def _follow(self) -> TransitionNotSaved | None:
+        """Take the steps to the wanted state; the error if one could not be saved."""
         machine = self._machine
         while True:
             state, reason = self.wanted()
             step = next_step(machine.state, state)
             if step is None:
-                return True
+                return None
             if step is _S.INITIALIZING:
                 reason = self._mended
             try:
                 await machine.change(step, reason)
             except TransitionRefused as error:
                 logger.error("%s (%s)", error, reason)
-                return True
+                return None
             except TransitionNotSaved as error:
-                self.on_unsaved(error)
-                return False
+                return error
 
 
 def next_step(now: SystemState, wanted: SystemState) -> SystemState | None:

@@ -1,7 +1,8 @@
 """The state of the whole system: six states, a table of what may follow what, and a history.
 
 A transition is saved before it counts: written aside, synced, renamed. One that cannot be saved
-is rolled back and raised, so memory and disk never disagree.
+is rolled back and raised, so memory and disk never disagree. Listeners hear of what is so already:
+one that fails is logged and cannot keep the system from a state.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import msgspec
 from event_monitor.clock import Clock, to_iso
 from event_monitor.errors import EventMonitorError
 from event_monitor.model import SystemState, Transition
+from event_monitor.resilience.listeners import tell
 
 logger = logging.getLogger(__name__)
 
 HISTORY = 100
-MAX_FILE_BYTES = 1_048_576
+MAX_REASON = 4_000
+MAX_FILE_BYTES = 4_194_304
 FORMAT = 1
 
 _S = SystemState
@@ -98,7 +101,8 @@ class StateMachine:
     async def change(self, to: SystemState, reason: str) -> Transition:
         """Go to ``to``. Raises ``TransitionRefused`` or ``TransitionNotSaved``; then nothing changed.
 
-        A caller that is cancelled meanwhile waits for the disk: what began is carried out."""
+        A caller that is cancelled meanwhile waits for the disk: what began is carried out. Of
+        ``reason`` at most ``MAX_REASON`` characters are kept."""
         changing = asyncio.ensure_future(self._change(to, reason))
         try:
             return await asyncio.shield(changing)
@@ -108,12 +112,13 @@ class StateMachine:
 
     async def _change(self, to: SystemState, reason: str) -> Transition:
         async with self._lock:
+            reason = _storable(reason)
             transition = Transition(
                 from_state=self.state, to_state=to, at=to_iso(self._clock.wall()), reason=reason
             )
             if to not in ALLOWED[self.state]:
                 self.refused.append(transition)
-                self.on_refused(transition)
+                tell(self.on_refused, transition)
                 raise TransitionRefused(f"the system cannot go from {self.state} to {to}")
             history = [*self.history, transition][-HISTORY:]
             saved = _Saved(FORMAT, to, transition.at, reason, history)
@@ -126,8 +131,13 @@ class StateMachine:
                 ) from error
             self.state, self.since, self.reason = to, transition.at, reason
             self.history.append(transition)
-        self.on_transition(transition)
+        tell(self.on_transition, transition)
         return transition
+
+
+def _storable(reason: str) -> str:
+    """``reason`` as it can be written and read again: an error's text may hold half characters."""
+    return reason[:MAX_REASON].encode(errors="replace").decode()
 
 
 def _read(path: Path) -> _Saved | None:
@@ -137,7 +147,7 @@ def _read(path: Path) -> _Saved | None:
     except FileNotFoundError:
         return None
     if len(content) > MAX_FILE_BYTES:
-        raise ValueError("it is larger than 1 MiB")
+        raise ValueError(f"it is larger than {MAX_FILE_BYTES:,} bytes")
     saved = msgspec.json.decode(content, type=_Saved)
     if saved.format != FORMAT:
         raise ValueError(f"its format is {saved.format}, this program knows {FORMAT}")

@@ -4,17 +4,13 @@ and the check that passes for the real module must fail for the changed one."""
 from __future__ import annotations
 
 import asyncio
-import gc
-import inspect
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from types import ModuleType
 
 import pytest
 from hypothesis import Phase, settings
 
 from event_monitor.resilience import breaker, budget, bulkhead, pipeline, recent_calls, retry, timeouts
+from tests.planting import PHASES, Bug, find, named, with_names
 from tests.resilience import test_breaker as breaker_tests
 from tests.resilience import test_breaker_call as call_tests
 from tests.resilience import test_breaker_machine as breaker_machine
@@ -28,9 +24,6 @@ from tests.resilience import test_scenarios_c as scenarios_c
 from tests.resilience import test_timeouts as timeout_tests
 
 pytestmark = pytest.mark.mutation
-
-# A bug need only be found here, not made small.
-PHASES = (Phase.generate,)
 
 
 def check_breaker(module: ModuleType) -> None:
@@ -50,39 +43,6 @@ def check_rates(module: ModuleType) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(breaker, "RecentCalls", module.RecentCalls)
         rates_tests.test_it_opens_exactly_when_half_of_the_last_calls_failed()
-
-
-@dataclass(frozen=True)
-class Bug:
-    """``right`` becomes ``wrong`` in ``module``, and ``check`` must not let it pass."""
-
-    name: str
-    module: ModuleType
-    right: str
-    wrong: str
-    check: Callable[[ModuleType], None]
-
-
-def with_names(tests: ModuleType, check: Callable[[], None]) -> Callable[[ModuleType], None]:
-    """A check that runs a test of ``tests`` on the classes of the given module."""
-
-    def run(module: ModuleType) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in vars(module).items():
-                if hasattr(tests, name) and getattr(value, "__module__", None) == module.__name__:
-                    patch.setattr(tests, name, value)
-            check()
-
-    return run
-
-
-def changed(bug: Bug) -> ModuleType:
-    source = inspect.getsource(bug.module)
-    assert source.count(bug.right) == 1, "the place to change is not to be found: bring the bug up to date"
-    module = ModuleType(f"{bug.module.__name__}_with_a_bug")
-    sys.modules[module.__name__] = module
-    exec(compile(source.replace(bug.right, bug.wrong), module.__name__, "exec"), module.__dict__)
-    return module
 
 
 LATE_SUCCESS = """        if generation != self._generation:
@@ -363,16 +323,6 @@ BUGS = [
 ]
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
+@pytest.mark.parametrize("bug", BUGS, ids=named)
 def test_a_planted_bug_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = changed(bug)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    # CPython 3.11's parser fails if a collected task's traceback is printed while it runs (gh-106905):
-    # what earlier checks left behind is collected before, and nothing during one.
-    gc.collect()
-    gc.disable()
-    try:
-        with pytest.raises((AssertionError, pytest.fail.Exception, TimeoutError)):
-            bug.check(module)
-    finally:
-        gc.enable()
+    find(bug, monkeypatch)

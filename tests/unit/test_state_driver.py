@@ -135,3 +135,29 @@ async def test_a_transition_that_cannot_be_saved_is_reported_and_tried_again(
         assert machine.state is _S.INITIALIZING
         (tmp_path / "blocked").unlink()
         await reach(machine, _S.HEALTHY)
+
+
+async def test_a_person_is_told_when_maintenance_cannot_be_saved_and_it_begins_once_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("event_monitor.system.driver.RETRY_DELAY", 0.02)
+    (tmp_path / "blocked").write_text("a file where the directory should be")
+    async with driving(tmp_path / "blocked") as (driver, machine):
+        driver.begin()
+        with pytest.raises(TransitionNotSaved, match="INITIALIZING → MAINTENANCE could not be saved"):
+            await driver.maintain(True, "upgrade")
+        assert machine.state is _S.INITIALIZING
+        (tmp_path / "blocked").unlink()
+        await reach(machine, _S.MAINTENANCE)
+        assert machine.reason == "upgrade"
+
+
+async def test_whoever_waits_for_a_driver_that_ends_waits_no_longer(tmp_path: Path) -> None:
+    async with driving(tmp_path) as (driver, machine):
+        driver.begin()
+        await reach(machine, _S.HEALTHY)
+        waiting = asyncio.create_task(driver.maintain(True, "upgrade"))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await asyncio.wait([waiting])
+    assert waiting.cancelled() or machine.state is _S.MAINTENANCE

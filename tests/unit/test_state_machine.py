@@ -13,7 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from event_monitor.clock import LoopClock
@@ -24,24 +23,8 @@ from event_monitor.system.state_machine import (
     TransitionNotSaved,
     TransitionRefused,
 )
+from tests.unit.states import TABLE, S, saved
 
-S = SystemState
-# The table of the design, copied by hand.
-TABLE = {
-    (S.INITIALIZING, S.HEALTHY),
-    (S.INITIALIZING, S.DEGRADED),
-    (S.INITIALIZING, S.FAILED),
-    (S.HEALTHY, S.DEGRADED),
-    (S.HEALTHY, S.FAILED),
-    (S.DEGRADED, S.RECOVERING),
-    (S.DEGRADED, S.FAILED),
-    (S.RECOVERING, S.HEALTHY),
-    (S.RECOVERING, S.DEGRADED),
-    (S.RECOVERING, S.FAILED),
-    (S.FAILED, S.RECOVERING),
-    (S.MAINTENANCE, S.INITIALIZING),
-    *((state, S.MAINTENANCE) for state in S if state is not S.MAINTENANCE),
-}
 WAY = {
     S.INITIALIZING: [],
     S.HEALTHY: [S.HEALTHY],
@@ -64,13 +47,9 @@ async def at(path: Path, state: SystemState) -> StateMachine:
     return made
 
 
-def saved(path: Path) -> Any:
-    return msgspec.json.decode(path.read_bytes())
-
-
 @pytest.mark.parametrize("to", S)
 @pytest.mark.parametrize("start", S)
-async def test_39_each_of_the_36_pairs_is_allowed_or_refused_as_the_table_says(
+async def test_scenario_39_each_of_the_36_pairs_is_allowed_or_refused_as_the_table_says(
     tmp_path: Path, start: SystemState, to: SystemState
 ) -> None:
     path = tmp_path / "current.json"
@@ -97,7 +76,7 @@ async def test_39_each_of_the_36_pairs_is_allowed_or_refused_as_the_table_says(
         assert list(made.refused) == refused
 
 
-async def test_40_the_last_100_of_250_transitions_are_kept_in_order(tmp_path: Path) -> None:
+async def test_scenario_40_the_last_100_of_250_transitions_are_kept_in_order(tmp_path: Path) -> None:
     path = tmp_path / "current.json"
     made = machine(path)
     for count in range(250):
@@ -132,7 +111,7 @@ async def test_without_a_file_it_begins_afresh(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["open", "fsync", "replace", "mkdir"])
-async def test_40_a_transition_that_cannot_be_saved_is_rolled_back(
+async def test_scenario_40_a_transition_that_cannot_be_saved_is_rolled_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     path = tmp_path / "state" / "current.json"
@@ -160,7 +139,7 @@ async def test_40_a_transition_that_cannot_be_saved_is_rolled_back(
     assert saved(path)["state"] == "MAINTENANCE"
 
 
-async def test_40_whichever_sync_fails_memory_and_disk_agree(
+async def test_scenario_40_whichever_sync_fails_memory_and_disk_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "current.json"
@@ -206,7 +185,7 @@ async def test_40_whichever_sync_fails_memory_and_disk_agree(
     ],
     ids=lambda content: repr(content[:40]),
 )
-async def test_41_a_damaged_file_is_set_aside_and_said(tmp_path: Path, content: bytes) -> None:
+async def test_scenario_41_a_damaged_file_is_set_aside_and_said(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "current.json"
     path.write_bytes(content)
     made = machine(path)
@@ -263,7 +242,7 @@ async def test_a_cancelled_change_leaves_memory_and_disk_agreed(tmp_path: Path) 
             assert before["to_state"] == after["from_state"]
 
 
-def test_41_kill_9_while_it_writes_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
+def test_scenario_41_kill_9_while_it_writes_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
     path = tmp_path / "state" / "current.json"
     rng = random.Random(41)
     processes = 50
