@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.config import Settings
 from event_monitor.configured import backup_policy
@@ -67,8 +65,7 @@ def add_targets(
     learner = LearningTarget(store, bus.publish)
     bus.add_target("learning", learner.handle, batch_size=learning.BATCH)
     bus.add_target("evaluation", EvaluationTarget(store, clock).handle, batch_size=64)
-    long = replace(settings.target("verification"), timeout="batch_processing")
-    bus.add_target("verification", VerificationTarget(bus.publish).handle, settings=long)
+    bus.add_target("verification", VerificationTarget(bus.publish).handle)
     log_policy = LogPolicy(log_target.path, settings.store.retention_days, settings.log.keep)
     counts = bus.dispatcher.counts
     retention = StoreRetention(
@@ -78,10 +75,5 @@ def add_targets(
         on_forgotten=lambda gone: counts.subtract({DeliveryState.DEAD: gone.dead_letters}),
     )
     cleaning = CleanupTarget(retention, clock, logs=log_policy, backups=backup_policy(settings.backups))
-    bus.add_target(
-        "cleanup",
-        cleaning.handle,
-        batch_size=cleanup.BATCH,
-        settings=replace(settings.target("cleanup"), timeout="research_tasks"),
-    )
+    bus.add_target("cleanup", cleaning.handle, batch_size=cleanup.BATCH)
     return BuiltinTargets(analytics_target, cleaning)

@@ -35,6 +35,9 @@ TIERS = {
     "research_tasks": 1_800.0,
 }
 
+LONG_TARGETS = {"verification": "batch_processing", "cleanup": "research_tasks"}
+"""Targets that read or remove much at once, and the tier that each is given where nothing else is said."""
+
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all sections: an unknown key is a mistake, not a wish."""
@@ -252,8 +255,11 @@ class Settings(Section, frozen=True):
     dashboard: DashboardSettings = DashboardSettings()
 
     def target(self, name: str) -> TargetSettings:
-        """The settings of one target: its own, else the defaults."""
-        return self.targets.get(name, self.target_defaults)
+        """The settings of one target: its own, else the defaults, and a long tier for long work."""
+        own = self.targets.get(name)
+        if own is None and name in LONG_TARGETS:
+            return msgspec.structs.replace(self.target_defaults, timeout=LONG_TARGETS[name])
+        return own or self.target_defaults
 
     def timeout_of(self, target: TargetSettings) -> float:
         """A target's timeout in seconds, its tier's name resolved."""

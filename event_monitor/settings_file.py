@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from event_monitor.config import TIERS, Section, ServiceSettings, Settings
+from event_monitor.config import LONG_TARGETS, TIERS, Section, ServiceSettings, Settings
 from event_monitor.config_places import Mistake, Path, did_you_mean, show_value, tell
 from event_monitor.errors import InvalidConfig, InvalidRequest
 from event_monitor.topics import TopicPattern
@@ -97,11 +97,17 @@ def _merged(own: dict[str, Any], numbers: Sequence[int]) -> Settings:
     service = msgspec.to_builtins(ServiceSettings(name="", kind="tcp"))
     merged["services"] = [_merge(service, own["services"][number]) for number in numbers]
     defaults = merged["target_defaults"]
-    merged["targets"] = {name: _merge(defaults, target or {}) for name, target in merged["targets"].items()}
+    merged["targets"] = {
+        name: _merge(defaults | _long_tier(name), target or {}) for name, target in merged["targets"].items()
+    }
     # The first match counts, so what the user says must stand before what is shipped.
     priorities = (own.get("bus") or {}).get("priorities") or {}
     merged["bus"]["priorities"] = {**priorities, **merged["bus"]["priorities"]}
     return msgspec.convert(merged, Settings)
+
+
+def _long_tier(target: str) -> dict[str, str]:
+    return {"timeout": LONG_TARGETS[target]} if target in LONG_TARGETS else {}
 
 
 def _check_section(file: YamlDocument, values: Any, section: type[Section], path: Path) -> None:

@@ -149,6 +149,16 @@ async def test_a_program_that_disappears_is_a_failure_not_a_crash(paths: HomePat
         assert (await again.handle(m.QuerySubscriptions())).subscriptions[0].name == "mine"
 
 
+async def test_long_targets_have_long_limits_and_ones_own_setting_wins(paths: HomePaths) -> None:
+    async with running(paths) as runtime:
+        lanes = runtime.bus.dispatcher.lanes
+        assert (lanes["verification"].timeout, lanes["cleanup"].timeout) == (300, 1_800)
+    own = {"verification": TargetSettings(timeout=7.0), "cleanup": TargetSettings(timeout="critical_path")}
+    async with running(paths, settings(targets=own)) as runtime:
+        lanes = runtime.bus.dispatcher.lanes
+        assert (lanes["verification"].timeout, lanes["cleanup"].timeout) == (7, 5)
+
+
 async def test_a_command_that_hangs_is_ended_with_its_whole_group(paths: HomePaths, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     hang = (

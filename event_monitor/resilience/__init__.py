@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from event_monitor.resilience.breaker import BreakerState, CircuitBreaker, CircuitOpenError
+from event_monitor.resilience.breaker import BreakerChange, BreakerState, CircuitBreaker, CircuitOpenError
 from event_monitor.resilience.budget import RetryBudget
 from event_monitor.resilience.bulkhead import Bulkhead, BulkheadFull, BulkheadTimeout
-from event_monitor.resilience.fallback import Answer, FallbackChain, FallbacksExhausted
-from event_monitor.resilience.health import CheckKind, Health, HealthMonitor
+from event_monitor.resilience.fallback import Answer, AnswerCache, FallbackChain, FallbacksExhausted, Step
+from event_monitor.resilience.health import CheckKind, CheckPolicy, CheckResult, Health, HealthMonitor
 from event_monitor.resilience.pipeline import Pipeline
 from event_monitor.resilience.retry import PermanentError, RetriesExhausted, RetryHandler, RetryPolicy
-from event_monitor.resilience.timeouts import DeadlineExceeded, DeadlineScope, TimeoutManager
+from event_monitor.resilience.timeouts import (
+    DeadlineExceeded,
+    DeadlineScope,
+    TimeoutManager,
+    TooManyAbandoned,
+)
 
 __all__ = [
     "Answer",
+    "AnswerCache",
+    "BreakerChange",
     "BreakerState",
     "Bulkhead",
     "BulkheadFull",
     "BulkheadTimeout",
     "CheckKind",
+    "CheckPolicy",
+    "CheckResult",
     "CircuitBreaker",
     "CircuitOpenError",
     "DeadlineExceeded",
@@ -32,5 +41,7 @@ __all__ = [
     "RetryBudget",
     "RetryHandler",
     "RetryPolicy",
+    "Step",
     "TimeoutManager",
+    "TooManyAbandoned",
 ]

@@ -149,7 +149,8 @@ class CircuitBreaker:
 
     ``clock`` answers seconds and never goes back; it defaults to the running loop's. Errors for
     which ``is_failure`` answers false are the caller's fault and count for nothing. ``listeners``
-    hear each change of state. Used from one event loop.
+    hear each change of state; ``last_failure`` is the clock's time of the last one that counted. Used
+    from one event loop.
     """
 
     __slots__ = (
@@ -170,6 +171,7 @@ class CircuitBreaker:
         "forced_reason",
         "is_failure",
         "last_error",
+        "last_failure",
         "listeners",
         "minimum_calls",
         "name",
@@ -214,6 +216,7 @@ class CircuitBreaker:
         self.listeners = Listeners[[CircuitBreaker, BreakerChange]]()
         self.counters = BreakerCounters()
         self.last_error: str | None = None
+        self.last_failure: float | None = None
         self.forced: ForcedBy | None = None
         self.forced_by: str | None = None
         self.forced_reason = ""
@@ -366,6 +369,7 @@ class CircuitBreaker:
             return
         now = self.clock()
         self.counters.failures += 1
+        self.last_failure = now
         self.last_error = f"{type(error).__name__}: {error}"
         if self._state is BreakerState.HALF_OPEN:
             self._open(now, f"the probe failed: {self.last_error}")

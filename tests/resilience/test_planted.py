@@ -9,7 +9,17 @@ from types import ModuleType
 import pytest
 from hypothesis import Phase, settings
 
-from event_monitor.resilience import breaker, budget, bulkhead, pipeline, recent_calls, retry, timeouts
+from event_monitor.resilience import (
+    breaker,
+    budget,
+    bulkhead,
+    fallback,
+    pipeline,
+    recent_calls,
+    retry,
+    timeouts,
+)
+from event_monitor.services import guard
 from tests.planting import PHASES, Bug, find, named, with_names
 from tests.resilience import test_breaker as breaker_tests
 from tests.resilience import test_breaker_call as call_tests
@@ -18,9 +28,12 @@ from tests.resilience import test_breaker_rates as rates_tests
 from tests.resilience import test_budget as budget_tests
 from tests.resilience import test_bulkhead as bulkhead_tests
 from tests.resilience import test_bulkhead_machine as bulkhead_machine
+from tests.resilience import test_listeners as listener_tests
 from tests.resilience import test_retry as retry_tests
 from tests.resilience import test_scenarios_a as scenarios_a
 from tests.resilience import test_scenarios_c as scenarios_c
+from tests.resilience import test_scenarios_d as scenarios_d
+from tests.resilience import test_scenarios_d_fallbacks as fallback_scenarios
 from tests.resilience import test_timeouts as timeout_tests
 
 pytestmark = pytest.mark.mutation
@@ -57,6 +70,16 @@ LATE_FAILURE = """        if generation != self._generation:
         self.counters.failures"""
 
 BUGS = [
+    Bug(
+        "listeners hear in different orders",
+        breaker,
+        "        self.listeners.tell(self, change)",
+        "        for listener in self.listeners:\n            listener(self, change)",
+        with_names(
+            listener_tests,
+            listener_tests.test_what_a_listener_causes_is_heard_by_all_after_what_it_heard_itself,
+        ),
+    ),
     Bug("a late success closes", breaker, LATE_SUCCESS, "        self.counters.successes", check_breaker),
     Bug(
         "a late success counts after the breaker has closed again",
@@ -309,6 +332,56 @@ BUGS = [
         "            self.counters.refused += 1\n            return False\n",
         "            self.counters.refused += 1\n",
         with_names(budget_tests, budget_tests.test_a_lone_call_may_be_retried_as_often_as_the_floor_allows),
+    ),
+    Bug(
+        "a retry is charged before it is made",
+        pipeline,
+        "not budget.has_room()",
+        "not budget.try_retry()",
+        with_names(
+            scenarios_d,
+            scenarios_d.test_scenario_27_a_retry_that_its_caller_gave_up_takes_nothing_from_the_others,
+        ),
+    ),
+    Bug(
+        "a budget that was asked before the wait is not asked after it",
+        pipeline,
+        "            if budget is not None and not budget.try_retry():\n"
+        "                raise self._exhausted(errors, late=False)\n",
+        "            if budget is not None:\n                budget.try_retry()\n",
+        with_names(
+            scenarios_d,
+            scenarios_d.test_scenario_27_retries_are_held_to_the_window_in_which_they_are_made,
+        ),
+    ),
+    Bug(
+        "a late answer of the primary ends degraded mode",
+        pipeline,
+        "            fallback.is_back = lambda: breaker.state is BreakerState.CLOSED\n",
+        "            pass\n",
+        with_names(
+            guard, fallback_scenarios.test_scenario_28_degraded_ends_only_when_the_primary_has_closed_again
+        ),
+    ),
+    Bug(
+        "a late fallback brings degraded mode back",
+        fallback,
+        "            if answered == self.counters.primary:\n",
+        "            if True:\n",
+        with_names(
+            fallback_scenarios,
+            fallback_scenarios.test_scenario_28_a_fallback_that_answers_late_does_not_bring_degraded_mode_back,
+        ),
+    ),
+    Bug(
+        "each miss refreshes",
+        fallback,
+        "return await self._refresh(key, find), 0.0",
+        "return await find(), 0.0",
+        with_names(
+            fallback_scenarios,
+            fallback_scenarios.test_scenario_29_a_hundred_concurrent_misses_cause_one_refresh,
+        ),
     ),
     Bug(
         "one retry too many",

@@ -25,6 +25,7 @@ from event_monitor.resilience import (
     FallbackChain,
     PermanentError,
     Pipeline,
+    RetriesExhausted,
     RetryBudget,
     RetryPolicy,
 )
@@ -208,6 +209,26 @@ def test_scenario_27_extra_attempts_stay_within_a_fifth_and_the_floor_for_any_fa
             assert made <= 0.2 * began + 10, f"in the ten seconds before {at}"
         assert budget.counters.retries == len(extra) == pipeline.counters.retries
         assert pipeline.counters.over_budget <= budget.counters.refused
+
+    run_virtual(main)
+
+
+def test_scenario_27_retries_are_held_to_the_window_in_which_they_are_made() -> None:
+    async def main() -> None:
+        budget = RetryBudget(now)
+        pipeline = Pipeline(policy=RetryPolicy("fixed", 1), budget=budget)
+        calls = 0
+
+        async def service() -> None:
+            nonlocal calls
+            calls += 1
+            raise OSError("down")
+
+        results = await asyncio.gather(*(pipeline.call(service) for _ in range(100)), return_exceptions=True)
+        # All waited ten seconds or more: their first attempts have left the window, the floor is left.
+        assert calls == 110
+        assert {type(result) for result in results} == {RetriesExhausted}
+        assert (pipeline.counters.over_budget, budget.counters.refused) == (90, 90)
 
     run_virtual(main)
 

@@ -94,6 +94,26 @@ def test_a_target_differs_from_the_defaults_only_where_it_says_so(write: Write) 
     assert made.timeout_of(made.target("alert")) == 30
 
 
+@pytest.mark.parametrize(
+    ("content", "verification", "cleanup"),
+    [
+        ("", 300, 1_800),
+        ("target_defaults: {timeout: 10}", 300, 1_800),
+        ("timeouts: {batch_processing: 60}", 60, 1_800),
+        ("targets: {cleanup: {concurrency: 2}, verification: }", 300, 1_800),
+        ("targets: {cleanup: {timeout: critical_path}, verification: {timeout: 7}}", 7, 5),
+        ("targets: {cleanup: {timeout: normal_operations}}", 300, 30),
+    ],
+)
+def test_long_work_has_a_long_tier_unless_the_file_says_otherwise(
+    write: Write, content: str, verification: float, cleanup: float
+) -> None:
+    made = load_settings(write(content))
+    assert made.timeout_of(made.target("verification")) == verification
+    assert made.timeout_of(made.target("cleanup")) == cleanup
+    assert made.timeout_of(made.target("log")) == (10 if "target_defaults" in content else 30)
+
+
 def test_priorities_of_ones_own_come_before_the_shipped_ones(write: Write) -> None:
     made = load_settings(write("bus: {priorities: {system.state.changed: LOW, error.critical: HIGH}}"))
     assert list(made.bus.priorities.items())[:3] == [
