@@ -192,6 +192,10 @@ def driver_rules(driver: ModuleType, machine: ModuleType) -> type[RuleBasedState
             assert not self.task.done()
 
         @invariant()
+        def what_is_wanted_is_what_the_design_wants(self) -> None:
+            assert self.driver.wanted()[0] is self.model.wanted()
+
+        @invariant()
         def the_disk_is_at_most_one_transition_ahead(self) -> None:
             if self.path.exists():
                 kept = [one["at"] for one in saved(self.path)["history"]]
