@@ -226,7 +226,8 @@ class Answers:
         return await self._breakers.set(message.name, message.action, message.by or _PERSON, message.reason)
 
     async def _set_maintenance(self, message: m.SetMaintenance) -> r.StateReport:
-        await self._driver.maintain(message.on, message.reason)
+        what = "planned downtime" if message.on else "maintenance ended"
+        await self._driver.maintain(message.on, decided(what, message.by, message.reason))
         return await self._state(m.GetState())
 
     async def _resume(self, message: m.Resume) -> r.StateReport:
@@ -236,7 +237,7 @@ class Answers:
 
     async def _restart_service(self, message: m.RestartService) -> r.Done:
         guard = self._guard(message.service)
-        await guard.service.restart(message.reason or "asked by a person")
+        await guard.service.restart(decided("restarted", message.by or _PERSON, message.reason))
         return r.Done(count=1, message=f"{guard.name} is being restarted")
 
     def _guard(self, name: str) -> ServiceGuard:
@@ -264,6 +265,7 @@ class Answers:
             since=machine.since,
             reason=machine.reason,
             history=list(machine.history) if message.history else [],
+            refused=list(machine.refused) if message.history else [],
         )
 
     async def _events(self, message: m.QueryEvents) -> r.EventPage:
@@ -341,6 +343,13 @@ class Answers:
     async def _report(self, message: m.GetAnalytics) -> r.Analytics:
         since = parse_time(message.since, self._bus.clock.wall()) if message.since else None
         return await self._analytics.report(since)
+
+
+def decided(what: str, by: str, reason: str) -> str:
+    """What was done, by whom and why, for the record; the reason alone if nobody is named."""
+    if not by:
+        return reason
+    return f"{what} by {by}: {reason}" if reason else f"{what} by {by}"
 
 
 def _health_of(guard: ServiceGuard) -> r.ServiceHealth:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
+from event_monitor.breaker_history import BreakerHistory
 from event_monitor.bus.ledger import Ledger
 from event_monitor.bus.store import EventStore
 from event_monitor.clock import Clock
@@ -15,18 +17,33 @@ from event_monitor.errors import InvalidRequest, NotFound, StoreUnavailable
 from event_monitor.replies import BreakerReport
 from event_monitor.resilience.breaker import BreakerChange, BreakerState, CircuitBreaker, SavedBreaker
 
+TARGET = "target:"
+"""What the name of a target's breaker begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What goes through a bulkhead now: places taken, places, those who wait for one, and how many
+    of these are parked because the breaker lets nothing through."""
+
+    busy: int = 0
+    max_concurrent: int = 1
+    waiting: int = 0
+    parked: int = 0
+
 
 class BreakerDesk:
-    """Knows each breaker from ``adopt`` on. ``on_change`` hears of every change of state; ``parked``
-    answers how many deliveries wait for a breaker."""
+    """Knows each breaker from ``adopt`` on. ``on_change`` hears of every change of state; ``load_of``
+    answers what goes on behind a breaker."""
 
     def __init__(self, store: EventStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._breakers: dict[str, CircuitBreaker] = {}
+        self._histories: dict[str, BreakerHistory] = {}
         self._saved: dict[str, SavedBreaker] = {}
         self.on_change: Callable[[str, BreakerChange], None] = lambda name, change: None
-        self.parked: Callable[[str], int] = lambda name: 0
+        self.load_of: Callable[[str], Load] = lambda name: Load()
 
     async def load(self) -> None:
         """Read what a former run saved. What cannot be read is left to begin afresh."""
@@ -46,6 +63,7 @@ class BreakerDesk:
         if saved is not None:
             breaker.restore(saved, self._clock.wall())
         self._breakers[name] = breaker
+        self._histories[name] = BreakerHistory(breaker.state, self._clock.monotonic())
         breaker.listeners.append(lambda _, change: self._changed(name, breaker, change))
 
     def replace(self, name: str, breaker: CircuitBreaker) -> None:
@@ -61,6 +79,7 @@ class BreakerDesk:
         """Its service or target is gone."""
         self._breakers.pop(name, None)
         self._saved.pop(name, None)
+        self._histories.pop(name, None)
         self._store.change(
             lambda ledger: ledger.connection.execute("DELETE FROM breakers WHERE name = ?", (name,))
         )
@@ -68,6 +87,7 @@ class BreakerDesk:
     def _changed(self, name: str, breaker: CircuitBreaker, change: BreakerChange) -> None:
         if self._breakers.get(name) is not breaker:
             return
+        self._histories[name].add(change, self._clock.wall())
         self._store.change(self._saving(name))
         self.on_change(name, change)
 
@@ -117,7 +137,7 @@ class BreakerDesk:
     def report(self, name: str) -> BreakerReport:
         """One breaker now. Raises ``NotFound``."""
         breaker = self._find(name)
-        wait = breaker.retry_after
+        wait, load, last = breaker.retry_after, self.load_of(name), self._histories[name].last
         return BreakerReport(
             service=name,
             state=breaker.state.value,
@@ -128,5 +148,16 @@ class BreakerDesk:
             forced_by=breaker.forced_by,
             forced_reason=breaker.forced_reason,
             last_error=breaker.last_error,
-            parked=self.parked(name),
+            parked=load.parked,
+            busy=load.busy,
+            max_concurrent=load.max_concurrent,
+            waiting=load.waiting,
+            since=last.at if last is not None else None,
+            reason=last.reason if last is not None else "",
+            by=last.by if last is not None else None,
         )
+
+    def history(self, name: str) -> BreakerHistory:
+        """What a breaker has been through. Raises ``NotFound``."""
+        self._find(name)
+        return self._histories[name]

@@ -74,7 +74,7 @@ class KillSwitch:
                     await self._breakers.set(name, "reset", by, reason)
                 except NotFound:
                     continue
-        self.on_change(False, reason or f"resumed by {by}")
+        self.on_change(False, f"resumed by {by}: {reason}" if reason else f"resumed by {by}")
         return True
 
     async def _save(self, engaged: bool, event_id: int) -> None:

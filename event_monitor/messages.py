@@ -28,6 +28,7 @@ from event_monitor.replies import (
     Published,
     PublishedLines,
     Route,
+    ServiceDetail,
     Services,
     StateReport,
     Stats,
@@ -37,6 +38,9 @@ from event_monitor.replies import (
 
 Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """What the store can hold as an integer."""
+
+Reason = Annotated[str, msgspec.Meta(max_length=1_000)]
+"""Why a person does something, in their words: any text of a length that a screen can hold."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fields=True):
@@ -168,23 +172,24 @@ class SetBreaker(Message, tag="set_breaker", frozen=True):
 
     name: str
     action: Literal["open", "close", "half_open", "reset"]
-    reason: str = ""
+    reason: Reason = ""
     by: str = ""
 
 
 class SetMaintenance(Message, tag="set_maintenance", frozen=True):
-    """Begin or end planned downtime: events are accepted and stored, all but CRITICAL ones wait.
-    Answers ``StateReport``."""
+    """Begin or end planned downtime: events are accepted and stored, all but CRITICAL ones wait. Who
+    and why are recorded with the transition. Answers ``StateReport``."""
 
     on: bool
-    reason: str = ""
+    reason: Reason = ""
+    by: str = ""
 
 
 class Resume(Message, tag="resume", frozen=True):
     """Go on after the kill switch: dispatch again, and give back the breakers that it opened. Answers
     ``StateReport``."""
 
-    reason: str = ""
+    reason: Reason = ""
     by: str = ""
 
 
@@ -192,7 +197,8 @@ class RestartService(Message, tag="restart_service", frozen=True):
     """Begin a service's recovery now. Answers ``Done``."""
 
     service: str
-    reason: str = ""
+    reason: Reason = ""
+    by: str = ""
 
 
 # --- queries --------------------------------------------------------------------------------
@@ -213,7 +219,8 @@ class GetStats(Message, tag="get_stats", frozen=True):
 
 
 class GetState(Message, tag="get_state", frozen=True):
-    """Answers ``StateReport``; with ``history`` the last 100 transitions too, oldest first."""
+    """Answers ``StateReport``; with ``history`` the last 100 transitions too, oldest first, and those
+    that were refused."""
 
     history: bool = False
 
@@ -291,6 +298,12 @@ class PlanAdoption(Message, tag="plan_adoption", frozen=True):
     service: str | None = None
 
 
+class GetService(Message, tag="get_service", frozen=True):
+    """Answers ``ServiceDetail``: all about one service, or about a target by its breaker's name."""
+
+    name: str
+
+
 class QueryAlerts(Message, tag="query_alerts", frozen=True):
     """Answers ``Alerts``, the newest first."""
 
@@ -355,6 +368,7 @@ AnyMessage = (
     | QueryServices
     | QueryDiscovered
     | PlanAdoption
+    | GetService
     | QueryAlerts
     | GetAnalytics
 )
@@ -392,6 +406,7 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     QueryServices: Services,
     QueryDiscovered: DiscoveredServers,
     PlanAdoption: AdoptionPlan,
+    GetService: ServiceDetail,
     QueryAlerts: Alerts,
     GetAnalytics: Analytics,
 }

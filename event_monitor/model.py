@@ -249,3 +249,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool = False
     unwatched: int = 0
     rss_bytes: int = 0
+    kill_switch: bool = False

@@ -53,6 +53,7 @@ class Overview:
             demo=runtime.demo,
             unwatched=runtime.desk.unwatched,
             rss_bytes=resident_bytes(),
+            kill_switch=runtime.switch.engaged,
         )
 
     def _rate(self) -> RateView:
@@ -95,7 +96,6 @@ class Overview:
             report = runtime.breakers.report(name)
             if report.state == "CLOSED" and report.forced is None:
                 continue
-            lane = runtime.bus.dispatcher.lanes.get(name.removeprefix("target:"))
             views.append(
                 ServiceView(
                     name=name,
@@ -104,8 +104,8 @@ class Overview:
                     forced=report.forced,
                     failure_count=report.failure_count,
                     failure_threshold=report.failure_threshold,
-                    busy=lane.running if lane is not None else 0,
-                    max_concurrent=lane.concurrency if lane is not None else 1,
+                    busy=report.busy,
+                    max_concurrent=report.max_concurrent,
                     retry_after=report.retry_after,
                     note=_note(report),
                 )

@@ -102,10 +102,14 @@ class Stats(Reply, frozen=True):
 
 
 class StateReport(Reply, frozen=True):
+    """``history`` are the last transitions, ``refused`` those that the table did not allow since the
+    start; both the oldest first, and empty unless they were asked for."""
+
     state: SystemState
     since: str
     reason: str
     history: list[Transition] = []
+    refused: list[Transition] = []
 
 
 class EventPage(Reply, frozen=True):
@@ -157,7 +161,9 @@ class Route(Reply, frozen=True):
 
 class BreakerReport(Reply, frozen=True):
     """One circuit breaker; a target's is named ``target:NAME``. ``forced`` is ``open`` or ``closed``
-    while a person holds it; ``retry_after`` is in seconds, ``None`` while it is held open."""
+    while a person holds it; ``retry_after`` is in seconds, ``None`` while it is held open. ``busy`` of
+    ``max_concurrent`` places are taken, ``waiting`` calls or deliveries (on disk, for a target) queue
+    for one. ``since``, ``reason`` and ``by`` tell of the last change since the start."""
 
     service: str
     state: str
@@ -169,6 +175,12 @@ class BreakerReport(Reply, frozen=True):
     forced_reason: str = ""
     last_error: str | None = None
     parked: int = 0
+    busy: int = 0
+    max_concurrent: int = 1
+    waiting: int = 0
+    since: str | None = None
+    reason: str = ""
+    by: str | None = None
 
 
 class Breakers(Reply, frozen=True):
@@ -254,6 +266,109 @@ class AdoptionPlan(Reply, frozen=True):
     cwd: str | None = None
 
 
+class BreakerMove(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of a breaker's state. ``by`` names who made it, if somebody did."""
+
+    at: str
+    from_state: str = msgspec.field(name="from")
+    to_state: str = msgspec.field(name="to")
+    reason: str
+    by: str | None = None
+
+
+class ProbeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one health check found, and how long that took. ``error`` is ``None`` if all was well."""
+
+    at: str
+    check: str
+    ms: float
+    error: str | None = None
+
+
+class ErrorLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One distinct error and how often it was seen."""
+
+    error: str
+    count: int
+    last_at: str
+
+
+class BulkheadReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Places and queue. ``queue_size`` is ``None`` for a target: its queue is the disk, and
+    ``on_disk`` says how much of ``waiting`` lies there."""
+
+    busy: int
+    max_concurrent: int
+    waiting: int
+    queue_size: int | None = None
+    on_disk: int = 0
+    rejected: int = 0
+    timed_out: int = 0
+
+
+class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Retries of the last seconds: made, allowed, and refused since the start."""
+
+    used: int
+    allowed: int
+    refused: int
+
+
+class FallbackReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A fallback chain in order. ``active`` is the step that answered last; the rest counts answers."""
+
+    steps: list[str]
+    active: str | None = None
+    primary: int = 0
+    fallback: int = 0
+    exhausted: int = 0
+
+
+class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a target did with its deliveries since the start. ``abandoned`` handlers ignored their
+    cancellation and still run."""
+
+    handled: int
+    failed: int
+    timed_out: int
+    abandoned: int
+    parked: int
+
+
+class ServiceDetail(Reply, frozen=True):
+    """All that is known of one service, or of a target (``target:NAME``, of kind ``target``).
+
+    ``timeline`` is the breaker's worst state in each of the last 60 minutes, the newest last,
+    ``UNKNOWN`` before it was watched. ``counters`` count calls since the start, ``calls`` those of
+    the last two minutes by the second. ``changes`` and ``probes`` end with the newest, ``errors``
+    begin with it. What only a service or only a target has is ``None`` for the other.
+    """
+
+    service: str
+    kind: str
+    startup: str
+    readiness: str
+    liveness: str
+    breaker: str
+    circuit: BreakerReport
+    timeline: list[str]
+    changes: list[BreakerMove]
+    counters: dict[str, int]
+    errors: list[ErrorLine]
+    bulkhead: BulkheadReport
+    fallback: str | None = None
+    error: str | None = None
+    details: dict[str, Any] = {}
+    calls_per_second: float = 0.0
+    calls: tuple[int, ...] = ()
+    latency_ms: Latency = Latency()
+    probes: list[ProbeAnswer] = []
+    next_probe_in: float | None = None
+    budget: BudgetReport | None = None
+    fallbacks: FallbackReport | None = None
+    deliveries: DeliveryReport | None = None
+
+
 class Alerts(Reply, frozen=True):
     alerts: list[Alert]
 
@@ -294,6 +409,7 @@ AnyReply = (
     | Services
     | DiscoveredServers
     | AdoptionPlan
+    | ServiceDetail
     | Alerts
     | Analytics
     | Snapshot

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from event_monitor.answers import Answers
-from event_monitor.breakers import BreakerDesk
+from event_monitor.breakers import TARGET, BreakerDesk, Load
 from event_monitor.builtin_targets import add_targets
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.feed import Feed
@@ -24,7 +24,7 @@ from event_monitor.control.server import ControlServer
 from event_monitor.control.spool import Spool
 from event_monitor.errors import StoreUnavailable
 from event_monitor.kill_switch import KillSwitch
-from event_monitor.messages import Message
+from event_monitor.messages import GetService, Message
 from event_monitor.model import Severity
 from event_monitor.overview import Overview
 from event_monitor.paths import HomePaths
@@ -32,6 +32,7 @@ from event_monitor.reactions import Reactions
 from event_monitor.reloading import Reloader, Stamps
 from event_monitor.resilience.breaker import BreakerState
 from event_monitor.service_desk import ServiceDesk
+from event_monitor.service_detail import ServiceDetails
 from event_monitor.services.registry import ServiceRegistry
 from event_monitor.spool_intake import SpoolIntake
 from event_monitor.subscriptions import Subscriptions
@@ -47,7 +48,6 @@ TICK = 1.0
 STOP_GRACE = 5.0
 STARTUP_PATIENCE = 20.0
 CLEANUP_INTERVAL = 3_600.0
-_TARGET = "target:"
 
 
 class Runtime:
@@ -146,6 +146,7 @@ class Runtime:
         )
         self.desk = ServiceDesk(self.services, self.bus.store, self._reloader)
         overview = Overview(self)
+        details = ServiceDetails(self.services, self.breakers, self.bus.dispatcher.lanes, self._clock)
         self._answers = Answers(
             self.bus,
             alerts=self.alerts,
@@ -158,7 +159,7 @@ class Runtime:
             driver=self.driver,
             services=self.services,
             switch=self.switch,
-            others=self.desk.handlers,
+            others={**self.desk.handlers, GetService: details.answer},
         )
         self._intake = SpoolIntake(
             Spool(Path(paths.spool)),
@@ -204,9 +205,9 @@ class Runtime:
         self.breakers.on_change = told.on_breaker
         self.services.on_change = told.on_service
         self.switch.on_change = told.on_switch
-        self.breakers.parked = self._parked
-        self.bus.on_breaker = lambda name, breaker: self.breakers.adopt(_TARGET + name, breaker)
-        self.bus.on_breaker_gone = lambda name: self.breakers.forget(_TARGET + name)
+        self.breakers.load_of = self._load
+        self.bus.on_breaker = lambda name, breaker: self.breakers.adopt(TARGET + name, breaker)
+        self.bus.on_breaker_gone = lambda name: self.breakers.forget(TARGET + name)
         return told
 
     # --- the entrance -----------------------------------------------------------------------
@@ -220,9 +221,16 @@ class Runtime:
         """How many clients are connected."""
         return len(self.server.connections)
 
-    def _parked(self, name: str) -> int:
-        lane = self.bus.dispatcher.lanes.get(name.removeprefix(_TARGET))
-        return lane.parked if lane is not None else 0
+    def _load(self, name: str) -> Load:
+        guard = self.services.get(name)
+        if guard is not None:
+            bulkhead = guard.bulkhead
+            return Load(bulkhead.busy, bulkhead.max_concurrent, bulkhead.waiting)
+        lane = self.bus.dispatcher.lanes.get(name.removeprefix(TARGET))
+        if lane is None:
+            return Load()
+        on_disk = sum(map(lane.on_disk, range(len(lane.stored))))
+        return Load(lane.busy, lane.concurrency, lane.waiting + on_disk, lane.parked)
 
     # --- once a second ----------------------------------------------------------------------
 

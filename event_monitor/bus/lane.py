@@ -129,6 +129,11 @@ class Lane:
         """Deliveries that a handler has now."""
         return sum(len(worker.batch) for worker in self._workers)
 
+    @property
+    def busy(self) -> int:
+        """Handlers that run now, of ``concurrency``: a lane and its queue are its target's bulkhead."""
+        return sum(bool(worker.batch) for worker in self._workers)
+
     def on_disk(self, rank: int) -> int:
         """Deliveries of a priority that wait on disk and were not read back yet."""
         return self.stored[rank] - len(self.loaded[rank])

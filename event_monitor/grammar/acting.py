@@ -56,7 +56,7 @@ ACTING = (
         arguments=(Argument(name="service", help="which one"),),
         options=(REASON,),
         examples=(Example("event-cli restart github", "end it and start it again"),),
-        build=lambda values: RestartService(service=values["service"], reason=values["reason"]),
+        build=lambda values: RestartService(service=values["service"], reason=values["reason"], by=user()),
     ),
     Command(
         path=("resume",),
@@ -77,7 +77,7 @@ ACTING = (
             ),
             Example("event-cli maintenance off", "check everything afresh and deliver what waited"),
         ),
-        build=lambda values: SetMaintenance(on=values["switch"] == "on", reason=values["reason"]),
+        build=lambda values: SetMaintenance(on=values["switch"] == "on", reason=values["reason"], by=user()),
     ),
     Command(
         path=("reload",),

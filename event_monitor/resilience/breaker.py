@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from event_monitor.resilience.bulkhead import BulkheadFull, BulkheadTimeout
 from event_monitor.resilience.listeners import Listeners
 from event_monitor.resilience.recent_calls import RecentCalls
+from event_monitor.resilience.tally import ErrorTally, told
 
 T = TypeVar("T")
 
@@ -165,6 +166,7 @@ class CircuitBreaker:
         "_window",
         "clock",
         "counters",
+        "errors",
         "failure_threshold",
         "forced",
         "forced_by",
@@ -215,6 +217,7 @@ class CircuitBreaker:
         self.clock = clock or self._first_time
         self.listeners = Listeners[[CircuitBreaker, BreakerChange]]()
         self.counters = BreakerCounters()
+        self.errors = ErrorTally()
         self.last_error: str | None = None
         self.last_failure: float | None = None
         self.forced: ForcedBy | None = None
@@ -364,13 +367,15 @@ class CircuitBreaker:
             self.counters.ignored += 1
             self._give_back(generation)
             return
+        now = self.clock()
+        text = told(error)
+        self.errors.add(text, now)
         if generation != self._generation:
             self.counters.late += 1
             return
-        now = self.clock()
         self.counters.failures += 1
         self.last_failure = now
-        self.last_error = f"{type(error).__name__}: {error}"
+        self.last_error = text
         if self._state is BreakerState.HALF_OPEN:
             self._open(now, f"the probe failed: {self.last_error}")
             return

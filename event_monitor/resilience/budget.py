@@ -40,6 +40,23 @@ class RetryBudget:
         self._retries: deque[float] = deque()
         self.counters = BudgetCounters()
 
+    @property
+    def used(self) -> int:
+        """Retries within the window."""
+        self._forget(self._clock() - self._window)
+        return len(self._retries)
+
+    @property
+    def allowed(self) -> int:
+        """Retries that the window's first attempts allow, the used ones among them."""
+        self._forget(self._clock() - self._window)
+        return int(self._floor + self._ratio * len(self._attempts))
+
+    def _forget(self, oldest: float) -> None:
+        for times in (self._attempts, self._retries):
+            while times and times[0] <= oldest:
+                times.popleft()
+
     def attempt(self) -> None:
         """A first attempt was made."""
         now = self._clock()
@@ -51,10 +68,7 @@ class RetryBudget:
 
     def has_room(self) -> bool:
         """Whether a retry made now would be within the budget; counted as refused if not."""
-        oldest = self._clock() - self._window
-        for times in (self._attempts, self._retries):
-            while times and times[0] <= oldest:
-                times.popleft()
+        self._forget(self._clock() - self._window)
         if len(self._retries) + 1 > self._floor + self._ratio * len(self._attempts):
             self.counters.refused += 1
             return False

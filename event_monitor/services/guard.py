@@ -13,13 +13,14 @@ from event_monitor.clock import Clock, to_iso
 from event_monitor.config import ServiceSettings
 from event_monitor.model import ServiceView
 from event_monitor.protection import make_breaker
-from event_monitor.resilience.breaker import CircuitOpenError
+from event_monitor.resilience.breaker import CircuitOpenError, Permit
 from event_monitor.resilience.budget import RetryBudget
 from event_monitor.resilience.bulkhead import Bulkhead
 from event_monitor.resilience.fallback import Answer, AnswerCache, FallbackChain, Step
 from event_monitor.resilience.health import CheckKind, CheckPolicy, CheckResult, Health, HealthMonitor, Probe
 from event_monitor.resilience.pipeline import Pipeline
 from event_monitor.resilience.retry import PermanentError, RetryPolicy
+from event_monitor.resilience.tally import told
 from event_monitor.services.base import Service
 
 KEPT_PROBES = 30
@@ -51,8 +52,8 @@ class ServiceGuard:
         self.recent: deque[tuple[str, CheckResult]] = deque(maxlen=KEPT_PROBES)
         self.breaker = make_breaker(self.name, settings.breaker, clock, longest=timeout)
         self._clock = clock
-        self._rate = RateMeter(clock.monotonic)
-        self._latency = LatencyMeter(clock.monotonic)
+        self.rate = RateMeter(clock.monotonic)
+        self.latency = LatencyMeter(clock.monotonic)
         cache = AnswerCache(clock.monotonic)
         self.fallback = FallbackChain(
             self.name,
@@ -82,6 +83,8 @@ class ServiceGuard:
             on_change=self._health_changed,
             on_result=self._probed,
         )
+        self._permit: Permit | None = None
+        self._raised: Exception | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -94,6 +97,8 @@ class ServiceGuard:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._permit is not None:
+            self._permit.release()
         await self.service.stop()
 
     async def call(self, operation: str, **arguments: Any) -> Answer[Any]:
@@ -102,11 +107,11 @@ class ServiceGuard:
         Raises ``FallbacksExhausted``, ``CircuitOpenError``, ``BulkheadFull``, ``DeadlineExceeded``,
         ``RetriesExhausted`` or what the service raises.
         """
-        self._rate.add()
+        self.rate.add()
         started = self._clock.monotonic()
         answer = await self.pipeline.ask(self.service.call, operation, **arguments)
         if not answer.degraded:
-            self._latency.add(self._clock.monotonic() - started)
+            self.latency.add(self._clock.monotonic() - started)
         return answer
 
     async def recover(self, reason: str) -> str:
@@ -139,8 +144,8 @@ class ServiceGuard:
             forced=breaker.forced.value if breaker.forced is not None else None,
             failure_count=breaker.failure_count,
             failure_threshold=breaker.failure_threshold,
-            calls_per_second=round(self._rate.per_second(), 1),
-            p95_ms=self._latency.percentiles().p95,
+            calls_per_second=round(self.rate.per_second(), 1),
+            p95_ms=self.latency.percentiles().p95,
             busy=self.bulkhead.busy,
             max_concurrent=self.bulkhead.max_concurrent,
             health=(startup, readiness, liveness),
@@ -152,7 +157,11 @@ class ServiceGuard:
 
     def _note(self) -> str:
         if self.breaker.forced is not None:
-            return f'"{self.breaker.forced_reason}"' if self.breaker.forced_reason else "held"
+            return (
+                f'"{self.breaker.forced_reason}"'
+                if self.breaker.forced_reason
+                else f"by {self.breaker.forced_by}"
+            )
         last = self.recent[-1][1].error if self.recent else None
         return last or ""
 
@@ -161,24 +170,35 @@ class ServiceGuard:
     def _through_breaker(self, probe: Probe) -> Probe:
         async def run() -> None:
             try:
-                permit = self.breaker.acquire()
+                self._permit = self.breaker.acquire()
             except CircuitOpenError:
-                await probe()
-                return
+                self._permit = None
+            self._raised = None
             try:
                 await probe()
             except Exception as error:
-                permit.failure(error)
+                self._raised = error
                 raise
-            except BaseException:
-                permit.release()
-                raise
-            permit.success()
 
         return run
 
     def _probed(self, result: CheckResult) -> None:
+        """Take a probe's answer. The monitor's word counts: only it knows a probe that was too slow,
+        and so was cancelled, from one that was cancelled because all ends."""
         self.recent.append((to_iso(self._clock.wall()), result))
+        if result.kind is not CheckKind.READINESS:
+            if result.error is not None:
+                self.breaker.errors.add(result.error, self._clock.monotonic())
+            return
+        permit, self._permit = self._permit, None
+        failure = self._raised or TimeoutError(result.error)
+        if result.error is None:
+            if permit is not None:
+                permit.success()
+        elif permit is not None:
+            permit.failure(failure)
+        else:
+            self.breaker.errors.add(told(failure), self._clock.monotonic())
 
     def _health_changed(self, kind: CheckKind, health: Health, reason: str) -> None:
         self.on_health(self.name, kind, health, reason)
