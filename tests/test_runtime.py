@@ -180,6 +180,7 @@ ASKED: dict[type[m.Message], Any] = {
     m.Resume: m.Resume(reason="a try"),
     m.RestartService: m.RestartService(service="web"),
     m.QueryHealth: m.QueryHealth(),
+    m.GetService: m.GetService(name="web"),
     m.Publish: m.Publish(event_type="a.b", payload={"x": 1}),
     m.PublishText: m.PublishText(event_type="a.b", payload='{"x": 1}', priority="high", ttl="60"),
     m.PublishLines: m.PublishLines(lines=['{"event_type": "a.b"}', "broken", '{"event_type": "A"}']),

@@ -63,7 +63,10 @@ OUTCOMES = {
     DeliveryState.DROPPED: ("✖", "dim"),
     DeliveryState.EXPIRED: ("░", "dim"),
 }
-_HEALTH = {"pass": ("✔", "good"), "fail": ("✖", "bad")}
+HEALTH_GLYPHS = {"pass": ("✔", "good"), "fail": ("✖", "bad")}
+
+_WIDE_SERVICES = 76
+_SERVICES_HEADING = f"   {'service':<14} {'breaker':<15}failures calls/s   p95   busy health now"
 
 NO_SERVICES = (
     ("No service is watched yet.", "strong"),
@@ -230,16 +233,21 @@ def services(
     """One line a service under a heading, or what to do while there is none."""
     if not views:
         return _no_services(width, height, unwatched)
-    wide = width >= 76
-    probed = any(view.kind != "target" for view in views)
-    heading = f"   {'service':<14} {'breaker':<15}failures" + (
-        "  calls/s    p95   busy health now" if probed else "  now"
-    )
-    lines = [line((heading, "dim"))] if wide and height > len(views) else []
+    heading, shown = visible_services(views, width, height, selected)
+    lines = [line((_SERVICES_HEADING, "dim"))] if heading else []
+    return lines + [_service(view, width, view.name == selected) for view in shown]
+
+
+def visible_services(
+    views: tuple[ServiceView, ...], width: int, height: int, selected: str | None
+) -> tuple[int, tuple[ServiceView, ...]]:
+    """How many rows the heading takes, and the services for which there is room under it, the selected
+    one among them."""
+    heading = int(width >= _WIDE_SERVICES and height > len(views))
     place = next((place for place, view in enumerate(views) if view.name == selected), 0)
-    room = max(1, height - len(lines))
+    room = max(1, height - heading)
     top = max(0, place - room + 1)
-    return lines + [_service(view, width, wide, view.name == selected) for view in views[top : top + room]]
+    return heading, views[top : top + room]
 
 
 def _no_services(width: int, height: int, unwatched: int) -> list[Line]:
@@ -253,21 +261,19 @@ def _no_services(width: int, height: int, unwatched: int) -> list[Line]:
     return [clip(line(" ", part), width) for part in parts][:height]
 
 
-def _service(view: ServiceView, width: int, wide: bool, selected: bool) -> Line:
+def _service(view: ServiceView, width: int, selected: bool) -> Line:
     glyph, tone = ("■", "accent") if view.forced else BREAKER_GLYPHS.get(view.breaker, ("·", "dim"))
     word = f"FORCED {view.breaker}" if view.forced else view.breaker
     target = view.kind == "target"
     name = fit(plain(f"→ {view.name.removeprefix('target:')}" if target else view.name), 14)
     now = plain(view.fallback or view.note or "")
     mark, row = (" ▸ ", "select") if selected else ("   ", "")
-    if not wide:
+    if width < _WIDE_SERVICES:
         figure = (millis(view.p95_ms), " ") if view.p95_ms is not None else ()
         return clip(line(mark, name, " ", (f"{glyph} {word:<9}", tone), " ", *figure, now, row=row), width)
-    failures = f"{view.failure_count:>4} / {view.failure_threshold:<3}"
+    failures = f"{view.failure_count:>3} / {view.failure_threshold:<3}"
     breaker = (f"{glyph} {word:<13}", tone)
-    if target:
-        return clip(line(mark, name, " ", breaker, failures, "  ", now, row=row), width)
-    health = " ".join(_HEALTH.get(state, ("·", "dim"))[0] for state in view.health)
+    health = "     " if target else " ".join(HEALTH_GLYPHS.get(one, ("·", "dim"))[0] for one in view.health)
     return clip(
         line(
             mark,
@@ -275,8 +281,8 @@ def _service(view: ServiceView, width: int, wide: bool, selected: bool) -> Line:
             " ",
             breaker,
             failures,
-            f"{view.calls_per_second:>6.1f}",
-            f"{millis(view.p95_ms):>9}",
+            f"{'–' if target else f'{view.calls_per_second:.1f}':>6}",
+            f"{millis(view.p95_ms):>8}",
             f"{view.busy:>4}/{view.max_concurrent:<2}",
             f" {health} ",
             now,

@@ -31,6 +31,19 @@ class Document(ScrollView, can_focus=True):
         self._lay_out()
         self.scroll_home(animate=False)
 
+    def update(self, compose_lines: Callable[[int], Sequence[Line]]) -> None:
+        """Show something else at the same place; only the rows that differ are painted."""
+        self._compose_lines = compose_lines
+        width = self.scrollable_content_region.width
+        if not width:
+            return
+        old, self._lines = self._lines, compose_lines(width)
+        if len(self._lines) != len(old):
+            self.virtual_size = Size(width, len(self._lines))
+        for y in range(max(len(old), len(self._lines))):
+            if old[y : y + 1] != self._lines[y : y + 1]:
+                self.refresh_line(y)
+
     def on_resize(self) -> None:
         """Lay out for the new width."""
         self._lay_out()

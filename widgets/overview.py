@@ -93,6 +93,13 @@ class ServicesPanel(Panel, can_focus=True):
 
     BORDER_TITLE = "Services"
 
+    class Opened(Message):
+        """A service was clicked a second time."""
+
+        def __init__(self, service: str) -> None:
+            super().__init__()
+            self.service = service
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._views: tuple[ServiceView, ...] = ()
@@ -103,10 +110,15 @@ class ServicesPanel(Panel, can_focus=True):
         """Take the services' newest state, and how many declared servers nobody watches."""
         self._views = views
         self._unwatched = unwatched
-        hint = "tab selects   r reset  o open  c close" if views else ""
+        self._hint()
+        self.redraw()
+
+    def _hint(self) -> None:
+        """Which keys work on what is selected."""
+        first = "enter details" if self.has_focus else "tab selects"
+        hint = f"{first}   r reset  o open  c close" if self._views else ""
         if self.border_subtitle != hint:
             self.border_subtitle = hint
-        self.redraw()
 
     @property
     def selected(self) -> ServiceView | None:
@@ -126,11 +138,27 @@ class ServicesPanel(Panel, can_focus=True):
 
     def on_focus(self) -> None:
         """Show the selection."""
+        self._hint()
         self.redraw()
 
     def on_blur(self) -> None:
         """Show no selection: the keys go elsewhere."""
+        self._hint()
         self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        """Select the service under the pointer; open it on the second click."""
+        offset = event.get_content_offset(self)
+        chosen = self.selected
+        if offset is None or chosen is None:
+            return
+        heading, shown = content.visible_services(self._views, *self.size, chosen.name)
+        if heading <= offset.y < heading + len(shown):
+            clicked = shown[offset.y - heading].name
+            again, self._name = clicked == self._name, clicked
+            self.redraw()
+            if again:
+                self.post_message(self.Opened(clicked))
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         chosen = self.selected
@@ -142,6 +170,10 @@ class SystemPanel(Panel):
     """The system state and how it came about."""
 
     BORDER_TITLE = "System"
+    BORDER_SUBTITLE = "s history"
+
+    class Opened(Message):
+        """The state was clicked."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -158,6 +190,10 @@ class SystemPanel(Panel):
         if height < 2:
             return content.last_transition(self._snapshot, width)
         return content.system(self._snapshot, width, height)
+
+    def on_click(self) -> None:
+        """Ask for the whole history."""
+        self.post_message(self.Opened())
 
 
 class AlertsPanel(Panel):

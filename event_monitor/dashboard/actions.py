@@ -32,9 +32,15 @@ class Action:
 ACTIONS = (
     Action("filter", "slash", "Filter", "Show only events with these words or topic patterns (command.#)", 1),
     Action("freeze", "space", "Freeze", "Hold the live feed still, or let it go on", 5),
-    Action("details", "enter", "Details", "Payload, deliveries, causes and effects of the selected event", 2),
+    Action("details", "enter", "Details", "All about the selected event, or the selected service", 2),
     Action("acknowledge", "a", "Acknowledge", "Mark all alerts as seen", 6, changes=True),
-    Action("maintenance", "m", "Maintenance", "Begin planned downtime, or end it", 9, changes=True),
+    Action(
+        "maintenance", "m", "Maintenance", "Begin planned downtime, or end it", 9, changes=True, palette=False
+    ),
+    Action("maintenance_on", "", "Maintenance on", "Begin planned downtime, with a reason", changes=True),
+    Action("maintenance_off", "", "Maintenance off", "End planned downtime, with a reason", changes=True),
+    Action("resume", "", "Resume", "Go on after the kill switch, with a reason", changes=True),
+    Action("state_history", "s", "State history", "The last 100 changes of state and why, refused ones too"),
     Action("reset", "r", "Reset", "Let the selected breaker work by itself again", changes=True),
     Action("open", "o", "Open", "Hold the selected breaker open: nothing goes to it", changes=True),
     Action("close", "c", "Close", "Hold the selected breaker closed: everything goes to it", changes=True),

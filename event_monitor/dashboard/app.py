@@ -8,10 +8,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from time import monotonic
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import App, ComposeResult
@@ -78,6 +78,7 @@ class EventMonitorApp(App[int]):
         self.mask = mask
         self.read_only = read_only
         self.snapshot: Snapshot | None = None
+        self.followers: list[Callable[[], Awaitable[None]]] = []
         self._on_first_picture = on_first_picture
         self._on_leaving = on_leaving
         self._now = now
@@ -177,6 +178,8 @@ class EventMonitorApp(App[int]):
             except Exception:
                 logger.exception("a picture could not be taken or drawn")
                 self._show_loss(NoBus("the picture could not be taken", "see logs/event-monitor.log"))
+            for follow in tuple(self.followers):
+                await follow()
             if not _terminal_alive():
                 self._leave()
                 return
@@ -251,13 +254,6 @@ class EventMonitorApp(App[int]):
             return
         self.commands.run(action_id)
 
-    def override(self, service: str, action: Literal["reset", "open", "close"]) -> None:
-        """Act on a breaker by name."""
-        if self.read_only:
-            self.say(f"{service}: this view is read-only", Severity.WARNING)
-        else:
-            self.commands.set_breaker(service, action)
-
     def action_use_theme(self, theme: str) -> None:
         """Change the colours."""
         self.theme = theme
@@ -280,7 +276,10 @@ class EventMonitorApp(App[int]):
             return ""
         return {
             "acknowledge": f"{snapshot.unacknowledged} open",
-            "maintenance": f"now {snapshot.state}",
+            "maintenance_on": f"now {snapshot.state}",
+            "maintenance_off": f"now {snapshot.state}",
+            "resume": f"the kill switch is {'engaged' if snapshot.kill_switch else 'off'}",
+            "state_history": f"now {snapshot.state}",
             "freeze": f"frozen, {self.feed.waiting} waiting" if self.feed.frozen else "running",
             "declared": f"{snapshot.unwatched} not watched",
             "retry_dead_letters": f"{snapshot.queue.dead} dead letters",
@@ -289,6 +288,14 @@ class EventMonitorApp(App[int]):
     def on_feed_panel_opened(self, message: FeedPanel.Opened) -> None:
         """The feed was clicked."""
         self.commands.open_event(message.event_id)
+
+    def on_services_panel_opened(self, message: ServicesPanel.Opened) -> None:
+        """A service was clicked."""
+        self.commands.open_service(message.service)
+
+    def on_system_panel_opened(self, message: SystemPanel.Opened) -> None:
+        """The state was clicked."""
+        self.commands.run("state_history")
 
     def on_footer_panel_chosen(self, message: FooterPanel.Chosen) -> None:
         """The footer was clicked."""

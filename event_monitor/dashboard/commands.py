@@ -6,24 +6,25 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from event_monitor.dashboard.filtering import parse_filter
+from event_monitor.dashboard.overrides import Override, Overrides, held
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import (
     AcknowledgeAlerts,
     GetEvent,
+    GetService,
+    GetState,
     Message,
     QueryDiscovered,
     ReloadRules,
     RetryDeadLetters,
-    SetBreaker,
-    SetMaintenance,
 )
-from event_monitor.model import Severity, SystemState
-from event_monitor.replies import BreakerReport, StateReport
+from event_monitor.model import Severity
+from event_monitor.replies import BreakerReport, ServiceDetail, StateReport
 from event_monitor.widgets.feed import FeedPanel
 from event_monitor.widgets.overview import ServicesPanel
 
@@ -38,6 +39,7 @@ class Commands:
 
     def __init__(self, app: EventMonitorApp) -> None:
         self._app = app
+        self.overrides = Overrides(app, self._send)
         self._table: dict[str, Callable[[], Any]] = {
             "filter": self._filter,
             "freeze": self._freeze,
@@ -50,10 +52,14 @@ class Commands:
             "down": lambda: self._focused().move(1),
             "up": lambda: self._focused().move(-1),
             "next_panel": self._next_panel,
-            "maintenance": self._maintenance,
-            "reset": lambda: self._set_breaker("reset"),
-            "open": lambda: self._set_breaker("open"),
-            "close": lambda: self._set_breaker("close"),
+            "maintenance": self.overrides.toggle_maintenance,
+            "maintenance_on": lambda: self.overrides.maintenance(True),
+            "maintenance_off": lambda: self.overrides.maintenance(False),
+            "resume": self.overrides.resume,
+            "state_history": self._state_history,
+            "reset": lambda: self._override("reset"),
+            "open": lambda: self._override("open"),
+            "close": lambda: self._override("close"),
             "page_down": lambda: app.feed.move_page(1),
             "page_up": lambda: app.feed.move_page(-1),
             "newest": lambda: app.feed.move_to_end(last=False),
@@ -104,32 +110,13 @@ class Commands:
             f"Queue all {dead:,} dead letters again?", lambda: self._send(RetryDeadLetters(all=True))
         )
 
-    def _maintenance(self) -> None:
-        snapshot = self._app.snapshot
-        if snapshot is not None and snapshot.state is SystemState.MAINTENANCE:
-            self._send(SetMaintenance(on=False, reason="ended from the dashboard"))
-            return
-        self._confirm(
-            "Begin maintenance? Events are stored; all but CRITICAL ones wait.",
-            lambda: self._send(SetMaintenance(on=True, reason="begun from the dashboard")),
-        )
-
-    def _set_breaker(self, action: Literal["open", "close", "reset"]) -> None:
-        """Act on the breaker that is selected now; its name is in the question and in the answer."""
+    def _override(self, override: Override) -> None:
+        """Act on the service that is selected now; its name is in the question and in the answer."""
         chosen = self._app.services.selected
         if chosen is None:
             self._app.say("There is no breaker to act on: all stand closed")
         else:
-            self.set_breaker(chosen.name, action)
-
-    def set_breaker(self, name: str, action: Literal["open", "close", "reset"]) -> None:
-        """Act on a breaker by name, after a question where that stops its traffic."""
-        message = SetBreaker(name=name, action=action, reason="from the dashboard", by=self._app.person)
-        if action == "open":
-            question = f"Hold {name} open? Nothing goes to it until it is reset."
-            self._confirm(question, lambda: self._send(message))
-        else:
-            self._send(message)
+            self.overrides.on(chosen.name, override, held(chosen.forced, chosen.note))
 
     def _confirm(self, question: str, then: Callable[[], None]) -> None:
         from event_monitor.dashboard.dialogs import ConfirmDialog
@@ -140,9 +127,48 @@ class Commands:
 
         self._app.push_screen(ConfirmDialog(question), answered)
 
+    # --- services and state -----------------------------------------------------------------
+
+    def open_service(self, name: str) -> None:
+        """Show all that is known of a service or target, live."""
+
+        async def show() -> None:
+            from event_monitor.dashboard.service_dialog import ServiceDialog
+
+            message = GetService(name=name)
+            detail = await self._ask(message)
+            if detail is not None:
+                self._app.push_screen(
+                    ServiceDialog(detail, fetch=lambda: self._app.client.request(message), act=self._act_on)
+                )
+
+        self._work(show())
+
+    def _act_on(self, override: Override, detail: ServiceDetail) -> None:
+        circuit = detail.circuit
+        why = f"by {circuit.forced_by}: {circuit.forced_reason}".removesuffix(": ")
+        self.overrides.on(detail.service, override, held(circuit.forced, why))
+
+    def _state_history(self) -> None:
+        async def show() -> None:
+            from event_monitor.dashboard.dialogs import DocumentDialog
+            from event_monitor.dashboard.state_lines import state_lines
+
+            report = await self._ask(GetState(history=True))
+            if report is not None:
+                self._app.push_screen(
+                    DocumentDialog("State history", lambda width: state_lines(report, width))
+                )
+
+        self._work(show())
+
     # --- events -----------------------------------------------------------------------------
 
     def _details(self) -> None:
+        service = self._app.services.selected if self._app.services.has_focus else None
+        if service is not None:
+            self.open_service(service.name)
+            return
         item = self._app.feed.selected
         if item is None:
             self._app.feed.move(0)

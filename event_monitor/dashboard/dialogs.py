@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 
 from event_monitor.dashboard.actions import ACTIONS, Action, key_name
 from event_monitor.widgets.document import Document
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line, line
 
-_CLOSE = [
-    Binding("escape,q", "dismiss_none", "Close", show=False),
+SCROLLING = [
     Binding("j,down", "scroll('down')", show=False),
     Binding("k,up", "scroll('up')", show=False),
 ]
+
+
+def take_layout(dialog: Screen[Any]) -> None:
+    """Give a dialog the layout of the screen beneath."""
+    for layout in ("-compact", "-sliver"):
+        dialog.set_class(dialog.app.screen_stack[0].has_class(layout), layout)
 
 
 class DocumentDialog(ModalScreen[None]):
     """A document to read. ``copy`` is what ``y`` copies, by way of ``on_copy``."""
 
     BINDINGS = [
-        *_CLOSE,
-        Binding("enter", "dismiss_none", show=False),
+        *SCROLLING,
+        Binding("escape,q,enter", "dismiss_none", "Close", show=False),
         Binding("y", "copy", "Copy", show=False),
     ]
 
@@ -52,8 +58,7 @@ class DocumentDialog(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Take the layout of the screen beneath."""
-        for layout in ("-compact", "-sliver"):
-            self.set_class(self.app.screen_stack[0].has_class(layout), layout)
+        take_layout(self)
 
     def action_dismiss_none(self) -> None:
         """Close."""
@@ -61,11 +66,7 @@ class DocumentDialog(ModalScreen[None]):
 
     def action_scroll(self, direction: str) -> None:
         """Scroll a line."""
-        document = self.query_one(Document)
-        if direction == "down":
-            document.scroll_down(animate=False)
-        else:
-            document.scroll_up(animate=False)
+        self.query_one(Document).scroll_relative(y=1 if direction == "down" else -1, animate=False)
 
     def action_copy(self) -> None:
         """Copy what the dialog is about."""

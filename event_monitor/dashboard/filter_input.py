@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 from textual.widgets import Input
 
+from event_monitor.widgets.line_input import LineInput
+
 if TYPE_CHECKING:
     from event_monitor.dashboard.app import EventMonitorApp
 
 
-class FilterInput(Input):
+class FilterInput(LineInput):
     """Filters as the person types; enter goes back to the feed and keeps the filter, esc clears it."""
 
     app: EventMonitorApp
-
-    DEFAULT_CSS = """
-    FilterInput { height: 1; border: none; background: $panel; padding: 0 1; }
-    FilterInput:focus { border: none; background: $boost; }
-    """
 
     BINDINGS = [
         Binding("escape", "clear_filter", show=False),
@@ -27,10 +24,7 @@ class FilterInput(Input):
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(
-            placeholder="filter: words, or a topic pattern such as command.#", id=id, select_on_focus=False
-        )
-        self.cursor_blink = False
+        super().__init__(placeholder="filter: words, or a topic pattern such as command.#", id=id)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Apply what stands there now."""

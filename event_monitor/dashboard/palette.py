@@ -1,13 +1,20 @@
-"""The command palette: every action of the table, and the themes, by name."""
+"""The command palette: every action of the table, every override by name, and the themes."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 from event_monitor.dashboard.actions import ACTIONS, key_name
+from event_monitor.dashboard.overrides import LABELS, TARGET, held
+from event_monitor.errors import EventMonitorError
+from event_monitor.messages import QueryBreakers
+from event_monitor.replies import BreakerReport
 from event_monitor.widgets.text import plain
 
 if TYPE_CHECKING:
@@ -16,12 +23,29 @@ if TYPE_CHECKING:
 
 Run = Callable[[], Awaitable[None]]
 
-_OVERRIDES: tuple[Literal["reset", "open", "close"], ...] = ("reset", "open", "close")
 _BLOCKED = "not in a read-only view"
+_PATIENCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """``name`` and ``told`` may hold anything: they are data. ``rare`` ones are found by searching only."""
+
+    run: Run
+    name: str
+    told: str
+    rare: bool = False
+
+    @property
+    def help(self) -> str:
+        """The palette takes its descriptions for markup."""
+        return self.told.replace("[", "\\[")
 
 
 class ActionProvider(Provider):
     """Offers actions with their key and the present state in the description."""
+
+    _others: tuple[BreakerReport, ...] = ()
 
     @property
     def _monitor(self) -> EventMonitorApp:
@@ -30,10 +54,17 @@ class ActionProvider(Provider):
         assert isinstance(self.app, EventMonitorApp)
         return self.app
 
-    def _entries(self) -> list[tuple[Run, str, str]]:
-        """(what to run, name, description)."""
+    async def startup(self) -> None:
+        """Learn of the breakers that the Overview leaves out: targets that stand closed."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                reply = await self._monitor.client.request(QueryBreakers())
+        except (EventMonitorError, TimeoutError):
+            return
+        self._others = tuple(reply.breakers)
+
+    def _entries(self) -> Iterator[_Entry]:
         app = self._monitor
-        entries: list[tuple[Run, str, str]] = []
         for action in ACTIONS:
             if not action.palette:
                 continue
@@ -42,32 +73,45 @@ class ActionProvider(Provider):
             blocked = _BLOCKED if app.read_only and action.changes else ""
             key = f"key {key_name(keys.split(',')[0])}" if keys else ""
             told = " · ".join(filter(None, (action.help, state, key, blocked)))
-            entries.append((_command(app.action_act, action.id), action.label, told))
-        for service in app.snapshot.services if app.snapshot is not None else ():
-            for word in _OVERRIDES:
-                told = f"breaker {service.breaker}" + (f", held {service.forced}" if service.forced else "")
-                entries.append(
-                    (
-                        _command(app.override, service.name, word),
-                        f"{word.capitalize()} {plain(service.name)}",
-                        told,
-                    )
-                )
+            yield _Entry(_command(app.action_act, action.id), action.label, told)
+        yield from self._overrides()
         for theme in sorted(app.available_themes):
             now = "in use" if theme == app.theme else ""
-            entries.append((_command(app.action_use_theme, theme), f"Theme {theme}", now))
-        return entries
+            yield _Entry(_command(app.action_use_theme, theme), f"Theme {theme}", now)
+
+    def _overrides(self) -> Iterator[_Entry]:
+        services = self._monitor.snapshot.services if self._monitor.snapshot is not None else ()
+        for service in services:
+            yield from self._of(service.name, service.breaker, held(service.forced, service.note))
+        shown = {service.name for service in services}
+        for report in self._others:
+            if report.service not in shown:
+                why = f"by {report.forced_by}"
+                yield from self._of(report.service, report.state, held(report.forced, why), rare=True)
+
+    def _of(self, name: str, state: str, why: str, *, rare: bool = False) -> Iterator[_Entry]:
+        app = self._monitor
+        told = plain(f"breaker {state}" + (f", {why}" if why else ""))
+        blocked = f" · {_BLOCKED}" if app.read_only else ""
+        yield _Entry(_command(app.commands.open_service, name), f"Details {plain(name)}", told, rare)
+        for override, label in LABELS.items():
+            if override == "restart" and name.startswith(TARGET):
+                continue
+            run = _command(app.commands.overrides.on, name, override, why)
+            yield _Entry(run, f"{label} {plain(name)}", told + blocked, rare)
 
     async def discover(self) -> Hits:
-        for run, name, description in self._entries():
-            yield DiscoveryHit(name, run, help=description)
+        for entry in self._entries():
+            if not entry.rare:
+                yield DiscoveryHit(Content(entry.name), entry.run, text=entry.name, help=entry.help)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for run, name, description in self._entries():
-            score = matcher.match(f"{name} {description}")
+        for entry in self._entries():
+            score = matcher.match(f"{entry.name} {entry.told}")
             if score > 0:
-                yield Hit(score, matcher.highlight(name), run, help=description)
+                shown = Content(entry.name) if "[" in entry.name else matcher.highlight(entry.name)
+                yield Hit(score, shown, entry.run, text=entry.name, help=entry.help)
 
 
 def _command(func: Callable[..., object], *arguments: object) -> Run:

@@ -367,12 +367,12 @@ class CircuitBreaker:
             self.counters.ignored += 1
             self._give_back(generation)
             return
-        now = self.clock()
         text = told(error)
-        self.errors.add(text, now)
+        self.errors.add(text, self.clock())
         if generation != self._generation:
             self.counters.late += 1
             return
+        now = self.clock()
         self.counters.failures += 1
         self.last_failure = now
         self.last_error = text

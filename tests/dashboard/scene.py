@@ -16,8 +16,11 @@ from event_monitor.errors import EventMonitorError, NotFound
 from event_monitor.messages import (
     AcknowledgeAlerts,
     GetEvent,
+    GetService,
     GetSnapshot,
+    GetState,
     Message,
+    QueryBreakers,
     QueryDiscovered,
     SetBreaker,
     SetMaintenance,
@@ -42,12 +45,15 @@ from event_monitor.model import (
 )
 from event_monitor.replies import (
     BreakerReport,
+    Breakers,
     DiscoveredServerInfo,
     DiscoveredServers,
     Done,
     EventDetail,
+    ServiceDetail,
     StateReport,
 )
+from tests.dashboard import service_scene
 
 NOW = datetime(2026, 3, 14, 15, 42, 7, tzinfo=UTC)
 
@@ -263,15 +269,18 @@ def detail(event_id: int, payload: dict[str, Any] | None = None) -> EventDetail:
 
 
 class FakeClient:
-    """Answers from fixed data and remembers every message but the questions for a snapshot.
+    """Answers from fixed data and remembers every message but what a view asks for by itself.
 
-    ``error`` set makes every request fail with it; ``asked`` counts snapshots."""
+    ``error`` set makes every request fail with it; ``asked`` counts snapshots. ``service`` is what
+    there is to know of any service."""
 
     def __init__(self, picture: Snapshot | None = None) -> None:
         self.picture = picture or snapshot()
         self.sent: list[Message] = []
         self.error: EventMonitorError | None = None
         self.payload: dict[str, Any] | None = None
+        self.service: ServiceDetail = service_scene.failing()
+        self.breakers: list[BreakerReport] = []
         self.asked = 0
         self.open = 0
         self.most_open = 0
@@ -290,7 +299,7 @@ class FakeClient:
             self.asked += 1
             if self.gate is not None:
                 await self.gate.wait()
-        else:
+        elif not isinstance(message, GetService | QueryBreakers):
             self.sent.append(message)
         if self.error is not None:
             raise self.error
@@ -301,6 +310,12 @@ class FakeClient:
             if message.event_id > 1_000_000:
                 raise NotFound(f"there is no event {message.event_id}")
             return detail(message.event_id, self.payload)
+        if isinstance(message, GetService):
+            return msgspec.structs.replace(self.service, service=message.name)
+        if isinstance(message, QueryBreakers):
+            return Breakers(breakers=self.breakers)
+        if isinstance(message, GetState):
+            return service_scene.state_report()
         if isinstance(message, AcknowledgeAlerts):
             return Done(count=1, message="1 alert acknowledged")
         if isinstance(message, SetBreaker):
