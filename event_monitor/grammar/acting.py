@@ -5,6 +5,7 @@ from __future__ import annotations
 from event_monitor.grammar.shared import REASON, user
 from event_monitor.grammar.spec import Argument, Command, Example, Values
 from event_monitor.messages import (
+    GetService,
     Message,
     QueryBreakers,
     QueryHealth,
@@ -20,6 +21,11 @@ def _breaker(values: Values) -> Message:
     if values["action"] is None:
         return QueryBreakers(name=values["service"])
     return SetBreaker(name=values["service"], action=values["action"], reason=values["reason"], by=user())
+
+
+def _health(values: Values) -> Message:
+    name = values["service"]
+    return QueryHealth() if name is None else GetService(name=name)
 
 
 ACTING = (
@@ -45,10 +51,15 @@ ACTING = (
     ),
     Command(
         path=("health",),
-        summary="Show the health of the services",
-        arguments=(Argument(name="service", required=False, help="only this one"),),
-        examples=(Example("event-cli health", "startup, readiness and liveness of each"),),
-        build=lambda values: QueryHealth(service=values["service"]),
+        summary="Show the health of the services, or all about one",
+        arguments=(
+            Argument(name="service", required=False, help="all about this one; a target is target:NAME"),
+        ),
+        examples=(
+            Example("event-cli health", "startup, readiness and liveness of each"),
+            Example("event-cli health github", "breaker, calls, probes, errors and process of one"),
+        ),
+        build=_health,
     ),
     Command(
         path=("restart",),

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from event_monitor.grammar import render_health as watched
+from event_monitor.grammar.figures import clock, duration, figure, ms, size
 from event_monitor.grammar.render_services import adoption_plan, discovered_servers, services
 from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
@@ -30,6 +32,7 @@ from event_monitor.replies import (
     Published,
     PublishedLines,
     Route,
+    ServiceDetail,
     Services,
     StateReport,
     Stats,
@@ -64,7 +67,7 @@ def render_table(reply: Any, width: int, mask: Sequence[str] = MASK) -> str:
 
 def event_line(event: Event, width: int, mask: Sequence[str] = MASK) -> str:
     """One event on one line, as a stream of events is shown."""
-    head = f"{_clock(event.timestamp)}  {event.id:>7}  {event.priority:<8}  {event.event_type}"
+    head = f"{clock(event.timestamp)}  {event.id:>7}  {event.priority:<8}  {event.event_type}"
     return clip(plain(f"{head}  {_brief(event.payload, mask)}"), width)
 
 
@@ -101,7 +104,7 @@ def _events(reply: EventPage, width: int, mask: Sequence[str]) -> str:
         Column("PAYLOAD", flexible=True),
     )
     rows = [
-        (_clock(e.timestamp), str(e.id), e.priority, e.status, e.event_type, _brief(e.payload, mask))
+        (clock(e.timestamp), str(e.id), e.priority, e.status, e.event_type, _brief(e.payload, mask))
         for e in reply.events
     ]
     return table(columns, rows, width)
@@ -150,7 +153,7 @@ def _dead_letters(reply: DeadLetterPage, width: int, mask: Sequence[str]) -> str
             letter.event_type,
             letter.target,
             str(letter.attempts),
-            _clock(letter.dead_at),
+            clock(letter.dead_at),
             letter.error,
         )
         for letter in reply.dead_letters
@@ -178,7 +181,7 @@ def _stats(reply: Stats, width: int, mask: Sequence[str]) -> str:
     pairs = [
         ("state", str(reply.state)),
         ("events per second", f"{reply.events_per_second:,.1f}"),
-        ("latency", f"p50 {_ms(latency.p50)}, p95 {_ms(latency.p95)}, p99 {_ms(latency.p99)}"),
+        ("latency", f"p50 {ms(latency.p50)}, p95 {ms(latency.p95)}, p99 {ms(latency.p99)}"),
         ("queue", f"{reply.queue_depth:,} waiting, {reply.in_memory:,} of them in memory"),
         ("published", f"{reply.published:,}"),
         ("delivered", f"{reply.delivered:,}"),
@@ -188,9 +191,9 @@ def _stats(reply: Stats, width: int, mask: Sequence[str]) -> str:
         ("dead", f"{reply.dead:,}"),
         ("expired", f"{reply.expired:,}"),
         ("sampled", f"{reply.sampled:,}"),
-        ("store", f"{_bytes(reply.store_bytes)}, log {_bytes(reply.wal_bytes)}"),
-        ("memory", _bytes(reply.rss_bytes)),
-        ("up", _duration(reply.uptime)),
+        ("store", f"{size(reply.store_bytes)}, log {size(reply.wal_bytes)}"),
+        ("memory", size(reply.rss_bytes)),
+        ("up", duration(reply.uptime)),
         *((f"breaker {plain(name)}", state) for name, state in sorted(reply.breakers.items())),
     ]
     text = facts(pairs, width)
@@ -199,74 +202,10 @@ def _stats(reply: Stats, width: int, mask: Sequence[str]) -> str:
     names = list(dict.fromkeys(name for figures in reply.targets.values() for name in figures))
     columns = [Column("TARGET", flexible=True), *(Column(plain(name).upper(), right=True) for name in names)]
     rows = [
-        [target, *(_figure(figures.get(name)) for name in names)]
+        [target, *(figure(figures.get(name)) for name in names)]
         for target, figures in sorted(reply.targets.items())
     ]
     return f"{text}\n\n{table(columns, rows, width)}"
-
-
-def _state(reply: StateReport, width: int, mask: Sequence[str]) -> str:
-    text = facts([("state", str(reply.state)), ("since", reply.since), ("reason", reply.reason)], width)
-    if not reply.history:
-        return text
-    columns = (Column("TIME"), Column("FROM"), Column("TO"), Column("REASON", flexible=True))
-    rows = [
-        (_clock(change.at), change.from_state, change.to_state, change.reason) for change in reply.history
-    ]
-    return f"{text}\n\n{table(columns, rows, width)}"
-
-
-def _breakers(reply: Breakers, width: int, mask: Sequence[str]) -> str:
-    columns = (
-        Column("BREAKER"),
-        Column("STATE"),
-        Column("FAILURES", right=True),
-        Column("FORCED"),
-        Column("RETRY IN", right=True),
-        Column("PARKED", right=True),
-        Column("WHY", flexible=True),
-    )
-    rows = [
-        (
-            one.service,
-            one.state,
-            f"{one.failure_count} / {one.failure_threshold}",
-            one.forced or "-",
-            _duration(one.retry_after) if one.retry_after else "-",
-            f"{one.parked:,}",
-            f"{one.forced_by}: {one.forced_reason}" if one.forced else one.last_error or "",
-        )
-        for one in reply.breakers
-    ]
-    return table(columns, rows, width)
-
-
-def _breaker(reply: BreakerReport, width: int, mask: Sequence[str]) -> str:
-    return _breakers(Breakers(breakers=[reply]), width, mask)
-
-
-def _health(reply: HealthReport, width: int, mask: Sequence[str]) -> str:
-    if not reply.services:
-        return "no service is configured: add services to event-monitor.yaml"
-    columns = (
-        Column("SERVICE"),
-        Column("KIND"),
-        Column("STARTUP"),
-        Column("READINESS"),
-        Column("LIVENESS"),
-        Column("BREAKER"),
-        Column("FALLBACK"),
-        Column("LAST ERROR", flexible=True),
-    )
-    rows = [
-        (
-            *(one.service, one.kind, one.startup, one.readiness, one.liveness, one.breaker),
-            one.fallback or "-",
-            one.error or "",
-        )
-        for one in reply.services
-    ]
-    return table(columns, rows, width)
 
 
 def _route(reply: Route, width: int, mask: Sequence[str]) -> str:
@@ -275,7 +214,7 @@ def _route(reply: Route, width: int, mask: Sequence[str]) -> str:
         ("priority", str(reply.priority)),
         ("targets", ", ".join(reply.targets) or "none"),
         ("rules", ", ".join(reply.rules) or "none matches"),
-        ("time to live", _duration(reply.ttl) if reply.ttl is not None else "unlimited"),
+        ("time to live", duration(reply.ttl) if reply.ttl is not None else "unlimited"),
     ]
     return facts(pairs, width)
 
@@ -296,7 +235,7 @@ def _subscription_table(items: Sequence[SubscriptionInfo], width: int) -> str:
         Column("FILTER", flexible=True),
         Column("SINCE"),
     )
-    rows = [(s.name, s.pattern, s.handler, s.filter or "-", _clock(s.created_at)) for s in items]
+    rows = [(s.name, s.pattern, s.handler, s.filter or "-", clock(s.created_at)) for s in items]
     return table(columns, rows, width)
 
 
@@ -317,7 +256,7 @@ def _alerts(reply: Alerts, width: int, mask: Sequence[str]) -> str:
 def _alert_row(alert: Alert) -> tuple[str, ...]:
     text = f"{alert.title}: {alert.detail}" if alert.detail else alert.title
     seen = "yes" if alert.acknowledged else "no"
-    return str(alert.id), _clock(alert.last_at or alert.at), alert.severity, seen, str(alert.count), text
+    return str(alert.id), clock(alert.last_at or alert.at), alert.severity, seen, str(alert.count), text
 
 
 def _analytics(reply: Analytics, width: int, mask: Sequence[str]) -> str:
@@ -342,9 +281,9 @@ def _analytics_table(heading: str, rows: Sequence[AnalyticsRow], width: int) -> 
             f"{r.count:,}",
             f"{r.failures:,}",
             f"{r.success_rate:.0%}",
-            _ms(r.mean_ms),
-            _ms(r.max_ms),
-            _clock(r.last_at),
+            ms(r.mean_ms),
+            ms(r.max_ms),
+            clock(r.last_at),
         )
         for r in rows
     ]
@@ -359,7 +298,7 @@ def _snapshot(reply: Snapshot, width: int, mask: Sequence[str]) -> str:
         ("queue", f"{reply.queue.depth:,} of {reply.queue.limit:,}"),
         ("dead letters", f"{reply.queue.dead:,}"),
         ("alerts", f"{reply.unacknowledged:,} not acknowledged"),
-        ("up", _duration(reply.uptime)),
+        ("up", duration(reply.uptime)),
     ]
     return facts(pairs, width)
 
@@ -373,40 +312,6 @@ def _pretty(payload: dict[str, Any], mask: Sequence[str]) -> str:
     return "\n".join(plain(line) for line in text.split("\n"))
 
 
-def _clock(timestamp: str) -> str:
-    """A timestamp to the second; what is none stays as it is."""
-    return timestamp[:19].replace("T", " ") if len(timestamp) >= 20 else timestamp
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f} ms"
-
-
-def _figure(value: float | int | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
-        size /= 1024
-    return f"{size:,.1f} GiB"
-
-
-def _duration(seconds: float) -> str:
-    whole = int(seconds)
-    days, hours, minutes = whole // 86_400, whole // 3_600 % 24, whole // 60 % 60
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{seconds:g} s"
-
-
 _RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
     Published: _published,
     PublishedLines: _published_lines,
@@ -416,10 +321,11 @@ _RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
     EventDetail: _event_detail,
     DeadLetterPage: _dead_letters,
     Stats: _stats,
-    StateReport: _state,
-    BreakerReport: _breaker,
-    Breakers: _breakers,
-    HealthReport: _health,
+    StateReport: watched.state,
+    BreakerReport: watched.breaker,
+    Breakers: watched.breakers,
+    HealthReport: watched.health,
+    ServiceDetail: watched.detail,
     Services: lambda reply, width, mask: services(reply, width),
     DiscoveredServers: lambda reply, width, mask: discovered_servers(reply, width),
     AdoptionPlan: lambda reply, width, mask: adoption_plan(reply, width),
