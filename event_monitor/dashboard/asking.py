@@ -17,6 +17,7 @@ from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line, clip, line, plain
 
 LONGEST = 200
+_ROWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,16 @@ class _Told(Panel):
         self._question = question
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        told, follows = self._question.text, self._question.consequence
         return [
-            *(clip(line((row, "strong")), width) for row in textwrap.wrap(plain(told), width)),
-            *(clip(line((row, "dim")), width) for row in textwrap.wrap(plain(follows), width)),
+            *_wrapped(self._question.text, width, "strong"),
+            *_wrapped(self._question.consequence, width, "dim"),
         ]
+
+
+def _wrapped(text: str, width: int, tone: str) -> list[Line]:
+    """At most three rows: the answer must have its place on the smallest screen."""
+    rows = textwrap.wrap(plain(text), max(width, 10), max_lines=_ROWS, placeholder=" …")
+    return [clip(line((row, tone)), width) for row in rows]
 
 
 class _Hint(Panel):

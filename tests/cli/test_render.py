@@ -33,21 +33,29 @@ from event_monitor.replies import (
     Analytics,
     AnalyticsRow,
     AnyReply,
+    BreakerMove,
     BreakerReport,
     Breakers,
+    BudgetReport,
+    BulkheadReport,
     DeadLetter,
     DeadLetterPage,
+    DeliveryReport,
     DiscoveredServerInfo,
     DiscoveredServers,
     Done,
+    ErrorLine,
     EventDetail,
     EventPage,
+    FallbackReport,
     HealthReport,
     LineError,
     Pong,
+    ProbeAnswer,
     Published,
     PublishedLines,
     Route,
+    ServiceDetail,
     ServiceHealth,
     ServiceRow,
     Services,
@@ -111,6 +119,28 @@ def service_replies(text: str) -> list[object]:
             service=text, server=server, fingerprint=text, file=text, entry=f"{text}\n{text}", cwd=text
         ),
     ]
+
+
+def service_detail(text: str) -> ServiceDetail:
+    return ServiceDetail(
+        service=text,
+        kind=text,
+        startup="pass",
+        readiness="fail",
+        liveness="unknown",
+        breaker="OPEN",
+        circuit=breaker(text),
+        timeline=["UNKNOWN", "CLOSED", "HALF_OPEN", "OPEN"],
+        changes=[BreakerMove(at=TIME, from_state="CLOSED", to_state="OPEN", reason=text, by=text)],
+        counters={"successes": 3},
+        errors=[ErrorLine(error=text, count=2, last_at=TIME)],
+        bulkhead=BulkheadReport(busy=1, max_concurrent=10, waiting=2, queue_size=50),
+        probes=[ProbeAnswer(at=TIME, check="readiness", ms=2.0, error=text)],
+        budget=BudgetReport(used=1, allowed=12, refused=0),
+        fallbacks=FallbackReport(steps=[text], active=text),
+        deliveries=DeliveryReport(handled=1, failed=0, timed_out=0, abandoned=0, parked=0),
+        details={"command": text, "stderr": f"one\n{text}"},
+    )
 
 
 def replies(text: str) -> list[object]:
@@ -193,6 +223,7 @@ def replies(text: str) -> list[object]:
                 )
             ]
         ),
+        service_detail(text),
         Analytics(by_type=[row], by_command=[row]),
         *service_replies(text),
         Snapshot(

@@ -10,7 +10,7 @@ import pytest
 
 from event_monitor.errors import NoBus
 from event_monitor.model import SystemState
-from tests.dashboard import scene
+from tests.dashboard import scene, service_scene
 from tests.dashboard.driving import settle
 
 SIZES = [(120, 36), (80, 24), (40, 12)]
@@ -102,3 +102,38 @@ def test_filter(snap_compare: Compare) -> None:
     assert snap_compare(
         scene.app(), terminal_size=SIZES[0], run_before=pressed("slash", *"command.#", "enter")
     )
+
+
+def watched(detail: str = "failing") -> scene.FakeClient:
+    client = scene.FakeClient(scene.snapshot(services=service_scene.table()))
+    client.service = getattr(service_scene, detail)()
+    return client
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_service(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
+    app = scene.app(watched(), theme=f"event-monitor-{theme}")
+    assert snap_compare(app, terminal_size=size, run_before=pressed("tab", "j", "enter"))
+
+
+def test_service_without_colour(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = scene.app(watched())
+    assert snap_compare(app, terminal_size=SIZES[0], run_before=pressed("tab", "j", "enter"))
+
+
+def test_target(snap_compare: Compare) -> None:
+    app = scene.app(watched("parked"))
+    assert snap_compare(app, terminal_size=SIZES[0], run_before=pressed("tab", *"jjjj", "enter"))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_reason(snap_compare: Compare, size: tuple[int, int]) -> None:
+    app = scene.app(watched())
+    assert snap_compare(app, terminal_size=size, run_before=pressed("tab", "j", "o", *"new disk"))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_state_history(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(scene.app(watched()), terminal_size=size, run_before=pressed("s"))
