@@ -37,6 +37,7 @@ from event_monitor.services.guard import ServiceGuard
 from tests.virtual import run_virtual
 
 QUICK = ProbeSettings(interval=0.05, limit=1.0)
+SLOW = ProbeSettings(interval=10.0, limit=2.0)
 PROBES = ServiceProbes(startup=QUICK, readiness=QUICK, liveness=QUICK)
 
 
@@ -175,7 +176,7 @@ class Hanging:
 def test_a_probe_that_hangs_counts_against_the_breaker() -> None:
     async def scenario() -> tuple[BreakerState, int, list[str]]:
         guard = ServiceGuard(
-            ServiceSettings(name="web", kind="tcp", port=1),
+            ServiceSettings(name="web", kind="tcp", port=1, probes=ServiceProbes(readiness=SLOW)),
             Hanging(),
             timeout=30,
             clock=LoopClock(asyncio.get_running_loop()),
@@ -189,7 +190,7 @@ def test_a_probe_that_hangs_counts_against_the_breaker() -> None:
     state, cancelled, errors = run_virtual(scenario)
     assert state is BreakerState.OPEN
     assert cancelled == 0
-    assert errors == ["TimeoutError: no answer within 10 s"]
+    assert errors == ["TimeoutError: no answer within 2 s"]
 
 
 def change(before: str, after: str, at: float) -> BreakerChange:
