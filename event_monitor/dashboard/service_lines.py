@@ -109,8 +109,9 @@ def service_keys(detail: ServiceDetail) -> tuple[tuple[str, str], ...]:
 
 
 def _keys(detail: ServiceDetail) -> Line:
-    words = ((key, word.removesuffix("-open")) for key, word in service_keys(detail))
-    return line(*(part for key, word in words for part in ((key, "key"), f" {word} ")))
+    """Those that fit; the rest work all the same."""
+    shown = (pair for pair in service_keys(detail) if pair[0] != "h")
+    return line(*(part for key, word in shown for part in ((f" {key}", "key"), f" {word}")))
 
 
 def _wait(detail: ServiceDetail) -> str:

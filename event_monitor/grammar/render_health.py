@@ -42,14 +42,16 @@ def _state(reply: ServiceDetail) -> list[tuple[str, str]]:
         words = zip(("startup", "readiness", "liveness"), checks, strict=True)
         pairs.append(("health", ", ".join(f"{name} {verdict}" for name, verdict in words)))
     state = f"{circuit.state}, {circuit.failure_count} / {circuit.failure_threshold} failures"
-    if circuit.retry_after:
+    if circuit.forced:
+        state += f", held {circuit.forced}"
+    elif circuit.retry_after:
         state += f", tries again in {duration(circuit.retry_after)}"
     pairs += [("breaker", state), ("why", why(circuit) or "-")]
     return [*pairs, ("last hour", "".join(_STRIP.get(one, "·") for one in reply.timeline))]
 
 
 def why(circuit: BreakerReport) -> str:
-    """Who holds a breaker and why; else who or what last changed it; else its last error."""
+    """Who holds a breaker and why; else who last changed it and why; else its last error."""
     if circuit.forced:
         return f"{circuit.forced_by}: {circuit.forced_reason}".removesuffix(": ")
     if circuit.by:
