@@ -129,7 +129,7 @@ def _budget(guard: ServiceGuard) -> r.BudgetReport | None:
     budget = guard.pipeline.budget
     if budget is None:
         return None
-    return r.BudgetReport(used=budget.used, allowed=budget.allowed, refused=budget.refused)
+    return r.BudgetReport(used=budget.used, allowed=budget.allowed, refused=budget.counters.refused)
 
 
 def _fallbacks(guard: ServiceGuard) -> r.FallbackReport | None:
