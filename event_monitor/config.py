@@ -227,7 +227,8 @@ class DashboardSettings(Section, frozen=True):
 
 
 class Settings(Section, frozen=True):
-    """All settings of one home. ``timeouts`` are the tiers, in seconds."""
+    """All settings of one home. ``timeouts`` are the tiers, in seconds; ``upcasters`` name, for a topic
+    pattern and the schema version to go on from, a function that makes a payload of the next version."""
 
     bus: BusSettings = BusSettings()
     queue: QueueSettings = QueueSettings()
@@ -251,6 +252,7 @@ class Settings(Section, frozen=True):
     services: tuple[ServiceSettings, ...] = ()
     fallback: FallbackSettings = FallbackSettings()
     backups: BackupSettings = BackupSettings()
+    upcasters: dict[str, dict[str, str]] = {}
     socket: SocketSettings = SocketSettings()
     dashboard: DashboardSettings = DashboardSettings()
 

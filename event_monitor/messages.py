@@ -24,9 +24,13 @@ from event_monitor.replies import (
     EventDetail,
     EventPage,
     HealthReport,
+    Histogram,
     Pong,
     Published,
     PublishedLines,
+    ReplayPlan,
+    ReplayReport,
+    Replays,
     Route,
     ServiceDetail,
     Services,
@@ -45,6 +49,10 @@ Reason = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fields=True):
     """Base of all messages."""
+
+
+Speed = float | Literal["max"]
+"""How many times as fast as recorded, 0.1 to 100; ``max`` waits for no recorded gap."""
 
 
 # --- commands -------------------------------------------------------------------------------
@@ -201,6 +209,39 @@ class RestartService(Message, tag="restart_service", frozen=True):
     by: str = ""
 
 
+class ReplaySelection(Message, frozen=True):
+    """Which recorded events to replay, where to and how fast. ``since`` and ``until`` (now, if absent)
+    are times as in ``QueryEvents``, ``type`` a topic pattern, ``filter`` a regular expression over
+    type and payload. Without ``targets`` events go where they would go today, less the targets with
+    side effects; a named target gets all of them, a named subscription those that it subscribes to.
+    Events that are replays themselves are taken with ``replays`` only."""
+
+    since: str
+    until: str | None = None
+    type: str | None = None
+    filter: str | None = None
+    targets: tuple[str, ...] = ()
+    speed: Speed = 1.0
+    replays: bool = False
+
+
+class StartReplay(ReplaySelection, tag="start_replay", frozen=True):
+    """Begin a replay of what is recorded now; ``paused`` waits for a step or to be resumed. Answers
+    ``ReplayReport``. It goes on by itself, also after a restart, until it is done or stopped."""
+
+    paused: bool = False
+
+
+class ControlReplay(Message, tag="control_replay", frozen=True):
+    """Pause, resume or stop a replay, pause it and replay ``count`` events (``step``), or set its
+    ``speed``. Answers ``ReplayReport``: of what was under way nothing is half done then."""
+
+    replay_id: Number
+    action: Literal["pause", "resume", "step", "stop", "speed"]
+    count: Number = 1
+    speed: Speed = 1.0
+
+
 # --- queries --------------------------------------------------------------------------------
 
 
@@ -316,6 +357,26 @@ class GetAnalytics(Message, tag="get_analytics", frozen=True):
     since: str | None = None
 
 
+class PlanReplay(ReplaySelection, tag="plan_replay", frozen=True):
+    """What ``StartReplay`` would do now: it delivers nothing. Answers ``ReplayPlan``."""
+
+
+class QueryReplays(Message, tag="query_replays", frozen=True):
+    """Answers ``Replays``: the last hundred, the newest first, or the one that is named."""
+
+    replay_id: Number | None = None
+
+
+class GetHistogram(Message, tag="get_histogram", frozen=True):
+    """How many events were recorded in each of ``buckets`` equal parts of a span, which is all of
+    history if none is named. ``type`` is a topic pattern. Answers ``Histogram``."""
+
+    since: str | None = None
+    until: str | None = None
+    type: str | None = None
+    buckets: Number = 60
+
+
 COMMANDS: tuple[type[Message], ...] = (
     Publish,
     PublishText,
@@ -334,6 +395,8 @@ COMMANDS: tuple[type[Message], ...] = (
     RestartService,
     AdoptService,
     ForgetService,
+    StartReplay,
+    ControlReplay,
 )
 
 AnyMessage = (
@@ -354,6 +417,8 @@ AnyMessage = (
     | RestartService
     | AdoptService
     | ForgetService
+    | StartReplay
+    | ControlReplay
     | Ping
     | GetSnapshot
     | GetStats
@@ -371,6 +436,9 @@ AnyMessage = (
     | GetService
     | QueryAlerts
     | GetAnalytics
+    | PlanReplay
+    | QueryReplays
+    | GetHistogram
 )
 
 
@@ -409,4 +477,9 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     GetService: ServiceDetail,
     QueryAlerts: Alerts,
     GetAnalytics: Analytics,
+    StartReplay: ReplayReport,
+    ControlReplay: ReplayReport,
+    PlanReplay: ReplayPlan,
+    QueryReplays: Replays,
+    GetHistogram: Histogram,
 }

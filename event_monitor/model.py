@@ -52,6 +52,15 @@ class DeliveryState(enum.StrEnum):
     DROPPED = "dropped"
 
 
+class ReplayState(enum.StrEnum):
+    """How a replay stands: the first two are live, the others are its end."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    DONE = "done"
+
+
 class SystemState(enum.StrEnum):
     """The six states of the whole system."""
 

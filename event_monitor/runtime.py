@@ -15,6 +15,7 @@ from event_monitor.builtin_targets import add_targets
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.feed import Feed
 from event_monitor.bus.history import read_recent
+from event_monitor.bus.replay.desk import ReplayDesk
 from event_monitor.bus.rules import RuleSet, read_rules
 from event_monitor.clock import Clock, LoopClock
 from event_monitor.config import Settings
@@ -30,6 +31,7 @@ from event_monitor.overview import Overview
 from event_monitor.paths import HomePaths
 from event_monitor.reactions import Reactions
 from event_monitor.reloading import Reloader, Stamps
+from event_monitor.replay_answers import ReplayAnswers, unwanted_targets
 from event_monitor.resilience.breaker import BreakerState
 from event_monitor.service_desk import ServiceDesk
 from event_monitor.service_detail import ServiceDetails
@@ -41,6 +43,7 @@ from event_monitor.system.driver import StateDriver
 from event_monitor.system.state_machine import StateMachine
 from event_monitor.targets import NAMES
 from event_monitor.targets.cleanup import CleanupTarget
+from event_monitor.targets.handlers import load_upcasters
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +75,7 @@ class Runtime:
         self.breakers: BreakerDesk
         self.services: ServiceRegistry
         self.switch: KillSwitch
+        self.replays: ReplayDesk
         self._cleaning: CleanupTarget
         self._tasks: list[asyncio.Task[None]] = []
         self._cleanup = contextlib.AsyncExitStack()
@@ -109,6 +113,7 @@ class Runtime:
         self.alerts = AlertBook(self.bus.store, self._clock)
         self.machine = StateMachine(Path(paths.state), self._clock)
         self.subscriptions = Subscriptions(self.bus, paths.home)
+        self.replays = ReplayDesk(self.bus, lambda: unwanted_targets(self.subscriptions))
         self.driver = StateDriver(self.machine)
         self.breakers = BreakerDesk(self.bus.store, self._clock)
         self.services = ServiceRegistry(self.settings, self._clock)
@@ -124,6 +129,7 @@ class Runtime:
         )
         self._cleaning = targets.cleaning
         notes += await self.subscriptions.load()
+        notes += load_upcasters(self.bus.upcasters, self.settings.upcasters)
         for name, guard in self.services.items():
             self.breakers.adopt(name, guard.breaker)
         await self.switch.load()
@@ -159,7 +165,9 @@ class Runtime:
             driver=self.driver,
             services=self.services,
             switch=self.switch,
-            others={**self.desk.handlers, GetService: details.answer},
+            others=self.desk.handlers
+            | ReplayAnswers(self.replays, self.bus).handlers
+            | {GetService: details.answer},
         )
         self._intake = SpoolIntake(
             Spool(Path(paths.spool)),
@@ -175,8 +183,10 @@ class Runtime:
         self._cleanup.push_async_callback(self._stop_tasks)
         self._cleanup.push_async_callback(self.services.stop)
         self._cleanup.push_async_callback(self._reloader.close)
+        self._cleanup.push_async_callback(self.replays.stop)
         await self.services.start()
         await self._intake.take()
+        await self.replays.start()
         for name in self.breakers.names:
             if self.breakers.report(name).state == BreakerState.OPEN.value:
                 self.driver.fail(f"breaker {name}", f"{name}: breaker open since before the restart")
@@ -200,6 +210,7 @@ class Runtime:
         self.bus.dispatcher.on_settled = self.feed.changed
         self.bus.dispatcher.on_dead = told.on_dead
         self.bus.store.on_trouble = told.on_trouble
+        self.replays.on_note = told.on_replay
         self.machine.on_transition = told.on_transition
         self.driver.on_unsaved = told.on_unsaved
         self.breakers.on_change = told.on_breaker

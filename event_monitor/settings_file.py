@@ -199,10 +199,28 @@ def _check_meaning(file: YamlDocument) -> None:
                 f"seconds, or one of {', '.join(tiers)}",
             )
     for pattern in _mapping(_mapping(file.values, "bus"), "priorities"):
-        try:
-            TopicPattern(pattern)
-        except InvalidRequest as error:
-            file.complain(("bus", "priorities", pattern), error.message, "one such as mcp.# or backup.*")
+        _check_pattern(file, ("bus", "priorities", pattern), pattern)
+    _check_upcasters(file)
+
+
+def _check_upcasters(file: YamlDocument) -> None:
+    configured = _mapping(file.values, "upcasters")
+    for pattern in configured:
+        _check_pattern(file, ("upcasters", pattern), pattern)
+        for version in _mapping(configured, pattern):
+            if not re.fullmatch(r"[1-9][0-9]{0,8}", version):
+                file.complain(
+                    ("upcasters", pattern, version),
+                    f"found {show_value(version)} as a schema version",
+                    "the version to go on from, such as 1",
+                )
+
+
+def _check_pattern(file: YamlDocument, path: Path, pattern: str) -> None:
+    try:
+        TopicPattern(pattern)
+    except InvalidRequest as error:
+        file.complain(path, error.message, "one such as mcp.# or backup.*")
 
 
 def _mapping(values: dict[str, Any], key: str) -> dict[str, Any]:

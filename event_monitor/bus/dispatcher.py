@@ -26,6 +26,7 @@ from event_monitor.bus.meters import LatencyMeter
 from event_monitor.bus.readback import ReadBack
 from event_monitor.bus.retries import RetryTimer
 from event_monitor.bus.store import EventStore
+from event_monitor.bus.upcasters import Upcasters
 from event_monitor.bus.window import Window
 from event_monitor.clock import Clock, Stamper, from_iso, to_iso
 from event_monitor.model import PRIORITIES, DeliveryError, DeliveryState
@@ -43,7 +44,7 @@ class Dispatcher:
     """Delivers every event to each of its targets at least once, or writes a dead letter.
 
     ``on_dead`` hears of each delivery that was given up, ``on_settled`` of each record whose
-    outcomes changed.
+    outcomes changed, ``on_replayed`` of those among them that are replays.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Dispatcher:
         self.counts: Counter[DeliveryState] = Counter()
         self.on_dead: Callable[[InFlight, str, str], None] = lambda record, target, error: None
         self.on_settled: Callable[[InFlight], None] = lambda record: None
+        self.on_replayed: Callable[[InFlight], None] = lambda record: None
+        self.upcasters = Upcasters()
         self.window = Window(
             store,
             max_events=max_in_memory,
@@ -80,7 +83,13 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._retries = RetryTimer(store, clock, self._take_due)
         self._disk = ReadBack(
-            store, clock, lanes=self.lanes, counts=self.counts, spawn=self._spawn, moved=self.moved.set
+            store,
+            clock,
+            lanes=self.lanes,
+            counts=self.counts,
+            spawn=self._spawn,
+            moved=self.moved.set,
+            take=self._take_stored,
         )
         self._held = False
 
@@ -185,7 +194,10 @@ class Dispatcher:
             self.window.release(record)
             return
         if record.event.depth > self._max_depth:
-            reason = f"loop: the causation chain is {record.event.depth} events long"
+            reason: str | None = f"loop: the causation chain is {record.event.depth} events long"
+        else:
+            reason = self._upcast(record)
+        if reason is not None:
             for place in range(len(record.targets)):
                 if record.outcomes[place] is DeliveryState.QUEUED:
                     self._die(Pending(record, place), reason, None)
@@ -201,6 +213,22 @@ class Dispatcher:
                 self._store_delivery(delivery, lane)
             else:
                 lane.push(delivery)
+
+    def _upcast(self, record: InFlight) -> str | None:
+        """Bring an older event to its type's newest schema version. Answers why that cannot be."""
+        try:
+            record.event = self.upcasters.apply(record.event)
+        except PermanentError as error:
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    def _take_stored(self, delivery: Pending, lane: Lane) -> None:
+        """A delivery was read back for its lane."""
+        reason = self._upcast(delivery.record)
+        if reason is None:
+            lane.push(delivery)
+        else:
+            self._die(delivery, reason, lane)
 
     def _revive(self, queued: QueuedEvent) -> InFlight | None:
         """The record of an event that was paged in; ``None`` if its time has passed already."""
@@ -368,6 +396,8 @@ class Dispatcher:
                 self.window.release(record)
         self.moved.set()
         self.on_settled(record)
+        if record.event.replay_of is not None:
+            self.on_replayed(record)
 
     @property
     def quiet(self) -> bool:

@@ -18,10 +18,11 @@ from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.lane import Handle, Lane
 from event_monitor.bus.meters import RateMeter
 from event_monitor.bus.router import Router
-from event_monitor.bus.rules import RuleSet
+from event_monitor.bus.rules import Routing, RuleSet
 from event_monitor.bus.store import EventStore
 from event_monitor.bus.streams import EventStream
 from event_monitor.bus.subscribers import Handler, Subscriber, current_event, handler_name, to_handle
+from event_monitor.bus.upcasters import Upcasters
 from event_monitor.clock import Clock, LoopClock, Stamper
 from event_monitor.config import Settings, TargetSettings
 from event_monitor.errors import BusClosed, BusFull, InvalidEvent, InvalidRequest, StoreUnavailable
@@ -117,6 +118,11 @@ class EventBus:
         self.router.rules = rules
 
     @property
+    def upcasters(self) -> Upcasters:
+        """What brings payloads of an older ``schema_version`` to the newest one of their type."""
+        return self.dispatcher.upcasters
+
+    @property
     def subscribers(self) -> dict[str, Subscriber]:
         """The subscriptions by name."""
         return self.router.subscribers
@@ -208,10 +214,13 @@ class EventBus:
         schema_version: int = 1,
         traceparent: str | None = None,
         reserved: bool = False,
+        replay_of: int | None = None,
+        targets: tuple[str, ...] | None = None,
     ) -> tuple[asyncio.Future[int], Receipt]:
         """``publish`` without waiting: the future answers the id once the event is on disk. Events
-        submitted together share one commit; ``reserved`` ones may use the queue's reserve. Raises as
-        ``publish`` does, but for the store's errors, which the future raises."""
+        submitted together share one commit; ``reserved`` ones may use the queue's reserve. One with
+        ``targets`` goes there instead of where its routing leads. Raises as ``publish`` does, but for
+        the store's errors, which the future raises."""
         if self._closed:
             raise BusClosed("the bus is stopping", "publish again when it is back")
         payload = {} if payload is None else payload
@@ -235,7 +244,8 @@ class EventBus:
             if cause is not None:
                 causation_id, depth = cause.id, cause.depth + 1
                 correlation_id = correlation_id or cause.correlation_id
-        route = self.router.route(event_type, payload)
+        given = targets
+        route = self.router.route(event_type, payload) if given is None else Routing(given, ())
         level = priority or route.priority or self.router.default_priority(event_type)
         self._refuse_when_full(reserved or level is Priority.CRITICAL)
         now = self.clock.wall()
@@ -257,10 +267,11 @@ class EventBus:
             schema_version=schema_version,
             correlation_id=correlation_id,
             causation_id=causation_id,
+            replay_of=replay_of,
             traceparent=traceparent,
             depth=depth,
         )
-        targets = self.router.with_subscribers(route.targets, event)
+        targets = self.router.with_subscribers(route.targets, event) if given is None else given
         record = InFlight(
             event, targets, size=len(encoded), accepted_at=self.clock.monotonic(), deadline=deadline
         )
@@ -280,7 +291,7 @@ class EventBus:
             schema_version,
             correlation_id,
             causation_id,
-            None,
+            replay_of,
             traceparent,
             depth,
         )

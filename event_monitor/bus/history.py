@@ -6,7 +6,7 @@ Every read is a keyset page, never a long open cursor: a reader that stays pins 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -253,6 +253,27 @@ def _chosen(wanted: EventFilter, event_type: str, payload: str) -> bool:
     if wanted.pattern is not None and not wanted.pattern.matches(event_type):
         return False
     return wanted.matches is None or bool(wanted.matches.search(event_type) or wanted.matches.search(payload))
+
+
+def scan_events(
+    connection: sqlite3.Connection,
+    *,
+    after_id: int,
+    last_id: int,
+    since: str,
+    until: str,
+    event_type: str | None = None,
+    limit: int = SCAN_LIMIT,
+) -> Iterator[Sequence[Any]]:
+    """Rows for ``to_event`` with an id over ``after_id`` up to ``last_id`` and a timestamp from
+    ``since`` to before ``until``, by their ids: at most ``limit``, so that the scan stays short."""
+    typed, values = ("AND e.event_type = ?", (event_type,)) if event_type is not None else ("", ())
+    # The plus keeps SQLite from sorting by way of the index on timestamps.
+    return connection.execute(
+        f"SELECT {_COLUMNS} FROM events e WHERE e.id > ? AND e.id <= ? {typed} "
+        "AND +e.timestamp >= ? AND +e.timestamp < ? ORDER BY e.id LIMIT ?",
+        (after_id, last_id, *values, since, until, limit),
+    )
 
 
 def read_event(

@@ -25,7 +25,7 @@ class ReadBack:
     """Keeps the lanes supplied from disk, one read at a time for each.
 
     ``orphans`` counts the stored deliveries whose target nobody serves, by (target, priority).
-    ``moved`` is called after each read.
+    ``take`` is given each delivery that was read, ``moved`` is called after each read.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class ReadBack:
         counts: Counter[DeliveryState],
         spawn: Spawn,
         moved: Callable[[], None],
+        take: Callable[[Pending, Lane], None],
     ) -> None:
         self.orphans: Counter[tuple[str, int]] = Counter()
         self.stopping = False
@@ -46,6 +47,7 @@ class ReadBack:
         self._counts = counts
         self._spawn = spawn
         self._moved = moved
+        self._take = take
         self._reading: set[str] = set()
 
     def adopt(self, lane: Lane) -> None:
@@ -108,7 +110,7 @@ class ReadBack:
             lane.overflowing[rank] = lane.stored[rank] > 0
         for stored in found:
             lane.loaded[rank].add(stored.event.id)
-            lane.push(Pending(self._loaded(stored), 0, stored.attempts, stored.errors))
+            self._take(Pending(self._loaded(stored), 0, stored.attempts, stored.errors), lane)
 
     def _loaded(self, stored: StoredDelivery) -> InFlight:
         now = self._clock.monotonic()

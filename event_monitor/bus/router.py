@@ -61,6 +61,18 @@ class Router:
         )
         return targets + extra
 
+    def targets_of(self, event: Event) -> tuple[str, ...]:
+        """Where an event goes: by the rules, and to the subscriptions that want it."""
+        return self.with_subscribers(self.rules.route(event.event_type, event.payload).targets, event)
+
+    def targets_of_type(self, event_type: str) -> tuple[str, ...] | None:
+        """Where every event of a type goes; ``None`` where that depends on the event."""
+        routing = self.rules.route_of_type(event_type)
+        wanting = [one for one in self.subscribers.values() if one.pattern.matches(event_type)]
+        if routing is None or any(one.matches is not None for one in wanting):
+            return None
+        return tuple(dict.fromkeys((*routing.targets, *(one.name for one in wanting))))
+
     def number(self, targets: tuple[str, ...]) -> int:
         """The stored number of a list of targets; a new list is written before the event that uses it."""
         route = self._route_ids.get(targets)

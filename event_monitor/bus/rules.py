@@ -119,6 +119,11 @@ class RuleSet:
             return known
         return self._choose(known, event_type, payload)
 
+    def route_of_type(self, event_type: str) -> Routing | None:
+        """What every event of a type gets; ``None`` where filters decide for each event."""
+        known = self._by_type.get(event_type) or self._look_up(event_type)
+        return known if isinstance(known, Routing) else None
+
     def _choose(self, choice: _Choice, event_type: str, payload: dict[str, Any]) -> Routing:
         passing = tuple([_passes(rule, event_type, payload) for rule in choice.rules])
         found = choice.known.get(passing)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from event_monitor.errors import StoreTooNew
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _SEED_COLUMNS = ("id", "timestamp", "event_type", "payload", "status", "retry_count")
 
@@ -138,7 +138,34 @@ def _to_version_2(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE breakers (name TEXT PRIMARY KEY, saved JSON NOT NULL) WITHOUT ROWID")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_version_1, _to_version_2)
+def _to_version_3(connection: sqlite3.Connection) -> None:
+    """Replays go on after a restart."""
+    connection.execute(
+        """
+        CREATE TABLE replays (
+            id INTEGER PRIMARY KEY,
+            state TEXT NOT NULL,
+            request JSON NOT NULL,
+            plan JSON NOT NULL,
+            mark TEXT NOT NULL,
+            created_at DATETIME NOT NULL,
+            speed REAL,
+            position INTEGER NOT NULL,
+            at DATETIME,
+            clock REAL NOT NULL,
+            replayed INTEGER NOT NULL DEFAULT 0,
+            failed INTEGER NOT NULL DEFAULT 0,
+            skipped INTEGER NOT NULL DEFAULT 0,
+            note TEXT NOT NULL DEFAULT ''
+        )"""
+    )
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _to_version_1,
+    _to_version_2,
+    _to_version_3,
+)
 
 
 def examine(connection: sqlite3.Connection, path: Path) -> None:

@@ -10,11 +10,12 @@ import os
 import shlex
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from event_monitor.bus.upcasters import Upcasters
 from event_monitor.errors import InvalidRequest
 from event_monitor.model import Event
 
@@ -99,20 +100,47 @@ async def _end_group(process: asyncio.subprocess.Process) -> None:
 
 def python_handler(reference: str) -> Callable[[Event], Any]:
     """The function that ``module:function`` names. Raises ``InvalidRequest`` with the reason."""
-    module_name, _, function_name = reference.partition(":")
-    if not module_name or not function_name:
-        raise InvalidRequest(f"py:{reference} is not module:function", "write py:package.module:function")
-    try:
-        module = importlib.import_module(module_name)
-        function: Callable[[Event], Any] = getattr(module, function_name)
-    except Exception as error:
-        raise InvalidRequest(
-            f"py:{reference} cannot be loaded: {type(error).__name__}: {error}",
-            "it must be importable where event-monitor runs",
-        ) from error
-    if not callable(function):
-        raise InvalidRequest(f"py:{reference} is not a function", "name a function that takes an event")
+    function: Callable[[Event], Any] = _load_function(f"py:{reference}", reference)
     with contextlib.suppress(ValueError, TypeError):
         inspect.signature(function).bind(None)
         return function
     raise InvalidRequest(f"py:{reference} does not take one argument", "name a function that takes an event")
+
+
+def _load_function(what: str, reference: str) -> Callable[..., Any]:
+    module_name, _, function_name = reference.partition(":")
+    if not module_name or not function_name:
+        raise InvalidRequest(f"{what} is not module:function", "write package.module:function")
+    try:
+        module = importlib.import_module(module_name)
+        function: Callable[..., Any] = getattr(module, function_name)
+    except Exception as error:
+        raise InvalidRequest(
+            f"{what} cannot be loaded: {type(error).__name__}: {error}",
+            "it must be importable where event-monitor runs",
+        ) from error
+    if not callable(function):
+        raise InvalidRequest(f"{what} is not a function", "name a function that takes one argument")
+    return function
+
+
+def load_upcasters(upcasters: Upcasters, configured: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Register what the settings name. Answers what cannot be loaded: events that need it become dead
+    letters with that reason."""
+    problems: list[str] = []
+    for pattern, steps in configured.items():
+        for version, reference in steps.items():
+            try:
+                function = _load_function(f"the upcaster {reference}", reference)
+            except InvalidRequest as error:
+                problems.append(f"{pattern} from schema version {version}: {error}")
+                function = _failing(str(error))
+            upcasters.register(pattern, int(version), function)
+    return problems
+
+
+def _failing(reason: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def upcast(payload: dict[str, Any]) -> dict[str, Any]:
+        raise InvalidRequest(reason)
+
+    return upcast

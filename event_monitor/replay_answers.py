@@ -1,0 +1,70 @@
+"""What the commands and queries about replays and recorded spans answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from event_monitor import messages as m
+from event_monitor import replies as r
+from event_monitor.bus.event_bus import EventBus
+from event_monitor.bus.histogram import count_events, recorded_span
+from event_monitor.bus.replay.desk import ReplayDesk
+from event_monitor.clock import parse_time, to_iso
+from event_monitor.errors import InvalidRequest
+from event_monitor.subscriptions import Subscriptions
+from event_monitor.topics import TopicPattern
+
+_MAX_BUCKETS = 1_000
+
+SIDE_EFFECTS = dict.fromkeys(
+    ("alert", "notification", "recovery", "kill-switch", "cleanup"), "it acts on people or machines"
+)
+_RUNS_A_COMMAND = "it runs a command"
+
+
+def unwanted_targets(subscriptions: Subscriptions) -> Mapping[str, str]:
+    """The targets that a replay leaves out unless they are named, each with the reason: those with side
+    effects on people or machines, and subscriptions that run commands, of which nobody knows."""
+    commands = (info.name for info in subscriptions.all() if info.handler.startswith("exec:"))
+    return SIDE_EFFECTS | dict.fromkeys(commands, _RUNS_A_COMMAND)
+
+
+class ReplayAnswers:
+    """Answers messages with a desk of replays and the bus's history."""
+
+    def __init__(self, desk: ReplayDesk, bus: EventBus) -> None:
+        self._desk = desk
+        self._bus = bus
+        self.handlers: dict[type[m.Message], Callable[[Any], Awaitable[Any]]] = {
+            m.PlanReplay: desk.plan,
+            m.StartReplay: desk.begin,
+            m.ControlReplay: desk.control,
+            m.QueryReplays: self._replays,
+            m.GetHistogram: self._histogram,
+        }
+
+    async def _replays(self, message: m.QueryReplays) -> r.Replays:
+        if message.replay_id is not None:
+            return r.Replays(replays=[self._desk.report(message.replay_id)])
+        return r.Replays(replays=self._desk.reports())
+
+    async def _histogram(self, message: m.GetHistogram) -> r.Histogram:
+        if not 1 <= message.buckets <= _MAX_BUCKETS:
+            raise InvalidRequest(f"{message.buckets} buckets cannot be shown", f"choose 1 to {_MAX_BUCKETS}")
+        pattern = TopicPattern(message.type) if message.type else None
+        store, now = self._bus.store, self._bus.clock.wall()
+        await store.catch_up()
+        recorded = await recorded_span(store) or (now, now)
+        since = parse_time(message.since, now) if message.since else recorded[0]
+        until = parse_time(message.until, now) if message.until else max(now, recorded[1] + 1e-3)
+        if since > until:
+            raise InvalidRequest("the span ends before it begins", "give since an earlier time than until")
+        counts = await count_events(store, since, until, message.buckets, pattern)
+        return r.Histogram(
+            since=to_iso(since),
+            until=to_iso(until),
+            seconds=(until - since) / message.buckets,
+            total=sum(counts),
+            counts=counts,
+        )
