@@ -52,6 +52,12 @@ class NotFound(EventMonitorError):
     code = "not_found"
 
 
+class Conflict(EventMonitorError):
+    """The request makes sense, but not as things stand."""
+
+    code = "conflict"
+
+
 class BusFull(EventMonitorError):
     """The backlog is at its limit: nothing was accepted."""
 
@@ -107,6 +113,7 @@ _BY_CODE: dict[str, type[EventMonitorError]] = {
         InvalidRequest,
         InvalidConfig,
         NotFound,
+        Conflict,
         BusFull,
         BusClosed,
         StoreUnavailable,

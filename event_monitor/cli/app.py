@@ -26,6 +26,7 @@ from event_monitor.messages import (
     QueryDeadLetters,
     QueryEvents,
     RetryDeadLetters,
+    StartReplay,
     Subscribe,
 )
 from event_monitor.paths import HomePaths
@@ -160,6 +161,18 @@ def _subscribe(session: _Session) -> int:
     printer = Printer(session.invocation.output or "json")
     subscribe(session.paths, message, printer, session.values["count"])
     return 0
+
+
+def _replay(session: _Session) -> int:
+    message = to_message(session.invocation)
+    if not isinstance(message, StartReplay):
+        return _ask(session)
+    from event_monitor.cli.replay import replay
+
+    values = session.values
+    return replay(
+        session.paths, message, session.printer, detach=values["detach"], progress=values["progress"]
+    )
 
 
 def _events(session: _Session) -> int:
@@ -305,6 +318,7 @@ def _completion(session: _Session) -> int:
 _HANDLERS: dict[tuple[str, ...], Callable[[_Session], int]] = {
     ("publish",): _publish,
     ("subscribe",): _subscribe,
+    ("replay",): _replay,
     ("events",): _events,
     ("stats",): _stats,
     ("state",): _state,

@@ -10,6 +10,7 @@ from event_monitor.grammar.acting import ACTING
 from event_monitor.grammar.looking import LOOKING
 from event_monitor.grammar.publishing import PUBLISHING
 from event_monitor.grammar.serving import SERVING
+from event_monitor.grammar.replaying import REPLAYING
 from event_monitor.grammar.spec import Command, Option
 from event_monitor.grammar.tools import TOOLS
 
@@ -28,7 +29,7 @@ GLOBAL_OPTIONS = (
     ),
 )
 
-COMMANDS: tuple[Command, ...] = (*PUBLISHING, *ACTING, *SERVING, *LOOKING, *TOOLS)
+COMMANDS: tuple[Command, ...] = (*PUBLISHING, *REPLAYING, *ACTING, *SERVING, *LOOKING, *TOOLS)
 BY_PATH: dict[tuple[str, ...], Command] = {command.path: command for command in COMMANDS}
 
 

@@ -14,6 +14,7 @@ from event_monitor.replies import (
     DiscoveredServers,
     EventPage,
     HealthReport,
+    Replays,
     Services,
     StateReport,
     Subscription,
@@ -41,6 +42,8 @@ def render_json(reply: Any) -> Iterator[bytes]:
         yield from map(_encode, reply.servers)
     elif isinstance(reply, Alerts):
         yield from map(_encode, reply.alerts)
+    elif isinstance(reply, Replays):
+        yield from map(_encode, reply.replays)
     elif isinstance(reply, Subscription):
         yield _encode(reply.subscription)
     elif isinstance(reply, StateReport):

@@ -121,6 +121,8 @@ def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
         parser.add_argument(option.flag, action="store_true", dest=option.name)
         return
     settings: dict[str, Any] = {"default": option.default}
+    if option.many:
+        settings["action"] = "append"
     if option.kind == "integer":
         settings["type"] = _whole_number
     elif option.kind == "number":

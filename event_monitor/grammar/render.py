@@ -9,6 +9,7 @@ import msgspec
 
 from event_monitor.grammar import render_health as watched
 from event_monitor.grammar.figures import clock, duration, figure, ms, size
+from event_monitor.grammar.render_replay import REPLAY_RENDERERS
 from event_monitor.grammar.render_services import adoption_plan, discovered_servers, services
 from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
@@ -335,4 +336,5 @@ _RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
     Alerts: _alerts,
     Analytics: _analytics,
     Snapshot: _snapshot,
+    **REPLAY_RENDERERS,
 }

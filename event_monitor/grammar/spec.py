@@ -28,7 +28,8 @@ class Argument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """A ``--name``, with a value unless its kind is ``flag``. ``metavar`` stands for the value."""
+    """A ``--name``, with a value unless its kind is ``flag``. ``metavar`` stands for the value; with
+    ``many`` the option may stand several times."""
 
     name: str
     help: str
@@ -36,6 +37,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     metavar: str = ""
     choices: tuple[str, ...] = ()
     ignore_case: bool = False
+    many: bool = False
     default: str | int | float | None = None
     source: Source = ""
 

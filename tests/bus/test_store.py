@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from event_monitor.bus import schema
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.ledger import runs
 from event_monitor.bus.store import EventStore
@@ -101,6 +102,23 @@ async def test_the_seeds_bare_table_is_migrated_with_its_rows(tmp_path: Path) ->
         (8, "delivered"),
         (9, "delivered"),
     ]
+
+
+async def test_a_file_of_the_version_before_is_migrated_with_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    for migrate in schema.MIGRATIONS[:2]:
+        migrate(connection)
+    connection.execute("PRAGMA user_version = 2")
+    connection.execute("INSERT INTO breakers VALUES ('kept', '{}')")
+    connection.close()
+    async with open_bus(path) as bus:
+        await bus.publish("a.b", {})
+        await bus.settled()
+    assert rows(path, "PRAGMA user_version") == [(schema.SCHEMA_VERSION,)]
+    assert rows(path, "SELECT name FROM breakers") == [("kept",)]
+    assert rows(path, "SELECT COUNT(*) FROM replays") == [(0,)]
+    assert schema.SCHEMA_VERSION == len(schema.MIGRATIONS)
 
 
 async def test_a_newer_file_is_refused_and_left_untouched(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from event_monitor.grammar import render
 from event_monitor.grammar.json_lines import render_json
+from event_monitor.grammar.render_replay import progress_line
 from event_monitor.grammar.table import Column, table
 from event_monitor.grammar.text import clip, pad, plain, safe_json, width_of
 from event_monitor.model import (
@@ -22,6 +23,7 @@ from event_monitor.model import (
     Event,
     Latency,
     Priority,
+    ReplayState,
     Severity,
     Snapshot,
     SystemState,
@@ -49,11 +51,15 @@ from event_monitor.replies import (
     EventPage,
     FallbackReport,
     HealthReport,
+    Histogram,
     LineError,
     Pong,
     ProbeAnswer,
     Published,
     PublishedLines,
+    ReplayPlan,
+    ReplayReport,
+    Replays,
     Route,
     ServiceDetail,
     ServiceHealth,
@@ -143,6 +149,27 @@ def service_detail(text: str) -> ServiceDetail:
     )
 
 
+def replay_report(text: str) -> ReplayReport:
+    return ReplayReport(
+        id=7,
+        state=ReplayState.PAUSED,
+        since=TIME,
+        until=TIME,
+        type=text,
+        filter=text,
+        targets=[text],
+        speed=0.5,
+        events=20,
+        replayed=5,
+        failed=1,
+        skipped=2,
+        under_way=3,
+        at=TIME,
+        seconds_left=4_000,
+        note=text,
+    )
+
+
 def replies(text: str) -> list[object]:
     """One reply of every type, with ``text`` wherever text from outside can stand."""
     event = Event(
@@ -226,6 +253,20 @@ def replies(text: str) -> list[object]:
         service_detail(text),
         Analytics(by_type=[row], by_command=[row]),
         *service_replies(text),
+        ReplayPlan(
+            events=2,
+            first=TIME,
+            last=TIME,
+            seconds=61.5,
+            by_type={text: 2},
+            by_target={text: 2},
+            excluded={text: 1},
+            why={text: text},
+            speed="max",
+        ),
+        replay_report(text),
+        Replays(replays=[replay_report(text), replay_report(text)]),
+        Histogram(since=TIME, until=TIME, seconds=60, total=3, counts=[0, 3]),
         Snapshot(
             at=TIME,
             home=text,
@@ -261,6 +302,14 @@ def test_a_table_keeps_its_rows_whole(reply: object) -> None:
     if isinstance(reply, EventPage | DeadLetterPage | Alerts | Subscriptions):
         lines = render.render_table(reply, 120).split("\n")
         assert len(lines) == 2
+
+
+@pytest.mark.parametrize("width", [1, 20, 80])
+def test_a_replays_progress_is_one_harmless_line(width: int) -> None:
+    line = progress_line(replay_report(HOSTILE), width)
+    assert_harmless(line)
+    assert "\n" not in line
+    assert width_of(line) <= width
 
 
 def test_a_flexible_table_fits_the_terminal() -> None:

@@ -23,7 +23,7 @@ from event_monitor.bus.replay.selection import (
     selection_of,
 )
 from event_monitor.clock import from_iso, to_iso
-from event_monitor.errors import BusClosed, InvalidRequest, NotFound
+from event_monitor.errors import BusClosed, Conflict, InvalidRequest, NotFound
 from event_monitor.messages import ControlReplay, ReplaySelection, Speed, StartReplay
 from event_monitor.model import ReplayState
 from event_monitor.replies import ReplayPlan, ReplayReport
@@ -112,8 +112,8 @@ class ReplayDesk:
         return plan.reply(selection, request.speed)
 
     async def begin(self, request: StartReplay) -> ReplayReport:
-        """Plan and begin a replay; it is kept when this returns. Raises ``InvalidRequest``, also if a
-        live replay takes some of the same events."""
+        """Plan and begin a replay; it is kept when this returns. Raises ``InvalidRequest``, and
+        ``Conflict`` if a live replay takes some of the same events."""
         request = self._checked(request)
         _, plan = await self._planned(request)
         if not plan.events:
@@ -126,6 +126,7 @@ class ReplayDesk:
             await self._bus.store.write(job.inserting())
         except BaseException:
             del self._jobs[job.id]
+            self._bus.store.change(job.deleting())
             raise
         self._forget_oldest()
         return self._report(self._launch(job).job)
@@ -144,12 +145,12 @@ class ReplayDesk:
         live = [job for job in self._jobs.values() if job.live]
         other = next((job for job in live if job.plan.overlaps(plan)), None)
         if other is not None:
-            raise InvalidRequest(
+            raise Conflict(
                 f"replay {other.id}, which is {other.state}, takes some of the same events",
                 f"wait for it, stop it (event-cli replay stop {other.id}), or choose another span or type",
             )
         if len(live) >= MAX_LIVE:
-            raise InvalidRequest(f"{len(live)} replays are live", "wait for one of them, or stop one")
+            raise Conflict(f"{len(live)} replays are live", "wait for one of them, or stop one")
 
     def _job(self, number: int, request: StartReplay, plan: Plan, state: ReplayState, note: str = "") -> Job:
         return Job(
@@ -175,11 +176,11 @@ class ReplayDesk:
     # --- control ----------------------------------------------------------------------------
 
     async def control(self, command: ControlReplay) -> ReplayReport:
-        """Carry out what a person decided; it is on disk when this returns. Raises ``NotFound`` or
-        ``InvalidRequest``."""
+        """Carry out what a person decided; it is on disk when this returns. Raises ``NotFound``,
+        ``InvalidRequest``, or ``Conflict`` for a replay that has ended."""
         job = self._find(command.replay_id)
         if not job.live:
-            raise InvalidRequest(f"replay {job.id} is {job.state}", "begin a new one")
+            raise Conflict(f"replay {job.id} is {job.state}", "begin a new one")
         if command.action == "step" and command.count < 1:
             raise InvalidRequest(f"a step of {command.count} events is none", "give 1 or more")
         if command.action == "speed":

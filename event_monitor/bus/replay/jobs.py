@@ -83,6 +83,11 @@ class Job:
 
         return insert
 
+    def deleting(self) -> Callable[[Ledger], object]:
+        """The change that forgets it."""
+        number = self.id
+        return lambda ledger: ledger.connection.execute("DELETE FROM replays WHERE id = ?", (number,))
+
     def saving(self) -> Callable[[Ledger], object]:
         """The change that writes down how far it is now."""
         row = (self.state.value, *self._progress(), self.id)
