@@ -104,7 +104,8 @@ class EventBus:
         settings = settings or Settings()
         store = await EventStore.open(Path(path), settings.store.durability)
         clock = clock or LoopClock(asyncio.get_running_loop())
-        bus = cls(store, clock, settings, rules or RuleSet.empty(), protect=protect)
+        rules = RuleSet.empty() if rules is None else rules
+        bus = cls(store, clock, settings, rules, protect=protect)
         await bus.router.load()
         return bus
 

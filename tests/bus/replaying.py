@@ -21,7 +21,13 @@ async def record(
 ) -> None:
     """Put delivered events into the store: seconds after ``LONG_AGO``, type and payload of each."""
     rows = [
-        (bus.store.next_id(), to_iso(LONG_AGO + at), event_type, json.dumps(payload), version)
+        (
+            bus.store.next_id(),
+            to_iso(LONG_AGO + at),
+            event_type,
+            json.dumps(payload, separators=(",", ":")),
+            version,
+        )
         for at, event_type, payload in events
     ]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,17 @@ SOON = 0.05
 
 gaps = st.lists(st.sampled_from([0.0, 1e-6, 0.001, 0.5, 3.0, 60.0]) | st.floats(0, 20), max_size=12)
 speeds = st.sampled_from([0.1, 0.5, 1.0, 3.0, 100.0])
+
+
+@contextlib.contextmanager
+def on_virtual_time() -> Iterator[Path]:
+    """A database file whose threads a virtual loop waits for."""
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        pytest.MonkeyPatch.context() as patch,
+        database_counted(patch),
+    ):
+        yield Path(directory) / "events.db"
 
 
 class RecordedTime:
@@ -84,9 +97,8 @@ def test_each_event_comes_once_in_order_and_at_its_scaled_time(
     between: list[float], speed: float, pauses: list[tuple[float, float]]
 ) -> None:
     offsets = [sum(between[:n]) for n in range(len(between) + 1)]
-    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        with database_counted(patch):
-            seen, model = run_virtual(lambda: replay(Path(directory) / "e.db", offsets, speed, pauses))
+    with on_virtual_time() as path:
+        seen, model = run_virtual(lambda: replay(path, offsets, speed, pauses))
     assert [event.payload["n"] for _, event in seen] == list(range(len(offsets)))
     assert [event.replay_of for _, event in seen] == list(range(1, len(offsets) + 1))
     for (moment, _), offset in zip(seen, offsets, strict=True):
@@ -112,9 +124,8 @@ def test_at_max_nothing_is_waited_for(between: list[float], speed: Speed) -> Non
             await desk.stop()
             return report.replayed, loop.time() - began
 
-    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        with database_counted(patch):
-            replayed, elapsed = run_virtual(lambda: main(Path(directory) / "e.db"))
+    with on_virtual_time() as path:
+        replayed, elapsed = run_virtual(lambda: main(path))
     assert replayed == len(between) + 1
     assert elapsed <= (1.0 if speed == "max" else sum(between) / 100 + 1.0)
 

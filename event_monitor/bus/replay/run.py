@@ -16,7 +16,7 @@ from event_monitor.bus.replay.outstanding import Outstanding
 from event_monitor.bus.replay.pace import Pace
 from event_monitor.bus.replay.selection import ID, Choice, Chooser, Selection
 from event_monitor.clock import from_iso
-from event_monitor.errors import BusFull, InvalidEvent, StoreUnavailable
+from event_monitor.errors import BusFull, EventMonitorError, InvalidEvent, StoreUnavailable
 from event_monitor.model import Event, Priority, ReplayState
 
 logger = logging.getLogger(__name__)
@@ -134,11 +134,9 @@ class ReplayRun:
             try:
                 await self._publish_all()
                 break
-            except (StoreUnavailable, BusFull) as error:
-                self.job.note = f"waits: {error}"
+            except StoreUnavailable as error:
                 await self._give_back()
-                await self._rest(AGAIN)
-                self.job.note = ""
+                await self._wait_again(error)
         self._published = True
         self._steps = 0
         self._quiet.set()
@@ -158,8 +156,8 @@ class ReplayRun:
                 event, choice = chooser.of_event(recorded)
                 if not choice.targets:
                     self._skip(event)
-                elif await self._turn(event):
-                    self._publish(event, choice)
+                else:
+                    await self._publish(event, choice)
         await self._flush()
 
     def _page(self, connection: sqlite3.Connection, after: int) -> tuple[list[Event], int | None]:
@@ -211,7 +209,19 @@ class ReplayRun:
         self._full = len(self.outstanding.in_memory) >= limit or len(self.outstanding.written) >= WRITTEN
         return self._full
 
-    def _publish(self, event: Event, choice: Choice) -> None:
+    async def _publish(self, event: Event, choice: Choice) -> None:
+        """Publish an event when its time has come and there is room for it, unless it is stopped before."""
+        while await self._turn(event):
+            try:
+                self._submit(event, choice)
+            except BusFull as error:
+                self._take_back_step()
+                await self._flush()
+                await self._wait_again(error)
+            else:
+                return
+
+    def _submit(self, event: Event, choice: Choice) -> None:
         self._quiet.clear()
         try:
             future, receipt = self._bus.submit(
@@ -264,9 +274,19 @@ class ReplayRun:
         for one, result in zip((one for one in sent if one.future is not None), results, strict=True):
             if result != one.known_as:
                 self.outstanding.in_memory.discard(one.known_as)
-        if self.job.state is ReplayState.PAUSED:
-            self._steps += self._stepped
-        self._stepped = 0
+        while self._stepped:
+            self._take_back_step()
+
+    def _take_back_step(self) -> None:
+        """An event that was to be published by a step was not."""
+        if self._stepped:
+            self._stepped -= 1
+            self._steps += self.job.state is ReplayState.PAUSED
+
+    async def _wait_again(self, error: EventMonitorError) -> None:
+        self.job.note = f"waits: {error}"
+        await self._rest(AGAIN)
+        self.job.note = ""
 
     def save(self) -> None:
         """Note with the next transaction how far it is."""
