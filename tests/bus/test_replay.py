@@ -254,8 +254,13 @@ async def test_it_goes_on_where_it_was_after_a_restart_and_a_paused_one_stays_pa
         assert replayed == list(range(20))
 
 
-async def test_a_restart_before_the_position_was_written_doubles_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("window", [2, 4, 512])
+async def test_a_restart_before_the_position_was_written_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
     """As if it was killed between the commit of replayed events and that of the position."""
+    monkeypatch.setattr(run_module, "WINDOW", window)
+    monkeypatch.setattr(run_module, "LOW_WATER", window // 2)
     path = tmp_path / "e.db"
     seen = Recorder()
     async with open_bus(path, subscribed(seen)) as bus:

@@ -265,7 +265,7 @@ def replies(text: str) -> list[object]:
             speed="max",
         ),
         replay_report(text),
-        Replays(replays=[replay_report(text), replay_report(text)]),
+        Replays(replays=[replay_report(text)]),
         Histogram(since=TIME, until=TIME, seconds=60, total=3, counts=[0, 3]),
         Snapshot(
             at=TIME,
@@ -308,6 +308,7 @@ def test_a_table_keeps_its_rows_whole(reply: object) -> None:
 def test_a_replays_progress_is_one_harmless_line(width: int) -> None:
     line = progress_line(replay_report(HOSTILE), width)
     assert_harmless(line)
+    assert_harmless(render.render_table(Replays(replays=[replay_report(HOSTILE)] * 2), width))
     assert "\n" not in line
     assert width_of(line) <= width
 

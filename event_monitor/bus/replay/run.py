@@ -187,8 +187,11 @@ class ReplayRun:
             if wait <= INSTANT:
                 self.pace.jump(recorded)
                 return True
+            idle = not self._sent
             await self._flush()
-            await self._rest(wait)
+            # What reached the disk may have made room: it was known there already, or is settled.
+            if idle:
+                await self._rest(wait)
         return False
 
     def _wait_for(self, recorded: float) -> float:
