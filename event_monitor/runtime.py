@@ -165,9 +165,11 @@ class Runtime:
             driver=self.driver,
             services=self.services,
             switch=self.switch,
-            others=self.desk.handlers
-            | ReplayAnswers(self.replays, self.bus).handlers
-            | {GetService: details.answer},
+            others={
+                **self.desk.handlers,
+                **ReplayAnswers(self.replays, self.bus).handlers,
+                GetService: details.answer,
+            },
         )
         self._intake = SpoolIntake(
             Spool(Path(paths.spool)),

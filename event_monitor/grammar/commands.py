@@ -9,8 +9,8 @@ from __future__ import annotations
 from event_monitor.grammar.acting import ACTING
 from event_monitor.grammar.looking import LOOKING
 from event_monitor.grammar.publishing import PUBLISHING
-from event_monitor.grammar.serving import SERVING
 from event_monitor.grammar.replaying import REPLAYING
+from event_monitor.grammar.serving import SERVING
 from event_monitor.grammar.spec import Command, Option
 from event_monitor.grammar.tools import TOOLS
 

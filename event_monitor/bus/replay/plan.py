@@ -17,6 +17,7 @@ from event_monitor.bus.replay.selection import (
     FILTERED,
     ID,
     NO_TARGET,
+    PAYLOAD,
     REPLAY_OF,
     REPLAYS,
     TIMESTAMP,
@@ -36,15 +37,12 @@ from event_monitor.replies import ReplayPlan
 COUNTED = 20_000
 SCANNED = 500
 
-_END_OF_CHUNK = """
-SELECT timestamp, id FROM events
-WHERE timestamp >= ? AND timestamp < ? AND (timestamp, id) > (?, ?)
-ORDER BY timestamp, id LIMIT 1 OFFSET ?"""
-
-_COUNT = """
+# From a place in the index on timestamps; spelt out, for SQLite compares rows at twice the cost.
+_SPAN = "timestamp >= ? AND timestamp < ? AND (timestamp > ? OR id > ?)"
+_END_OF_CHUNK = f"SELECT timestamp, id FROM events WHERE {_SPAN} ORDER BY timestamp, id LIMIT 1 OFFSET ?"
+_COUNT = f"""
 SELECT event_type, schema_version, replay_of IS NOT NULL, COUNT(*), MIN(id), MAX(id), MAX(timestamp)
-FROM events WHERE timestamp >= ? AND timestamp < ? AND (timestamp, id) > (?, ?) {end} AND id <= ?
-GROUP BY 1, 2, 3"""
+FROM events WHERE {_SPAN} {{end}} AND id <= ? GROUP BY 1, 2, 3"""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -100,7 +98,7 @@ async def make_plan(store: EventStore, selection: Selection, chooser: Chooser) -
     (ceiling,) = await store.read(lambda c: c.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone())
     tally = _Tally()
     unsure: dict[str, set[int]] = {}
-    place: _Place | None = _Place("", 0)
+    place: _Place | None = _Place(selection.since, 0)
     while place is not None:
         groups, place = await store.read(lambda c, place=place: _count(c, selection, place, ceiling))  # type: ignore[misc]
         for group in groups:
@@ -166,20 +164,23 @@ def _count(
     connection: sqlite3.Connection, selection: Selection, place: _Place, ceiling: int
 ) -> tuple[list[_Group], _Place | None]:
     """The next events of the span in groups, and where to go on; ``None`` at the end."""
-    span = (selection.since, selection.until, *place)
+    span = (place.timestamp, selection.until, *place)
     end = connection.execute(_END_OF_CHUNK, (*span, COUNTED - 1)).fetchone()
-    bounded = "" if end is None else "AND (timestamp, id) <= (?, ?)"
-    rows = connection.execute(_COUNT.format(end=bounded), (*span, *(end or ()), ceiling)).fetchall()
+    bounded, ends = "", ()
+    if end is not None:
+        bounded, ends = "AND timestamp <= ? AND (timestamp < ? OR id <= ?)", (end[0], *end)
+    rows = connection.execute(_COUNT.format(end=bounded), (*span, *ends, ceiling)).fetchall()
     return [_Group(*row) for row in rows], None if end is None else _Place(*end)
 
 
 class _Seen(NamedTuple):
-    """One event that was looked into; decoded only if its target depends on it."""
+    """What one read has looked into: groups whose targets are known, events whose targets are not, how
+    many were refused, and the id to go on from, ``None`` at the end."""
 
-    id: int
-    timestamp: str
-    schema_version: int
-    event: Event | None
+    groups: list[_Group]
+    events: list[Event]
+    refused: int
+    last: int | None
 
 
 async def _look_into(
@@ -193,10 +194,11 @@ async def _look_into(
 ) -> None:
     """Decide on the events of a type one by one."""
     known = {version: chooser.of_type(event_type, version) for version in versions}
-    after = 0
+    search = selection.filter.search if selection.looks_into(event_type) else None
 
-    def read(connection: sqlite3.Connection) -> tuple[list[_Seen], int, int | None]:
-        seen, refused, last = [], 0, None
+    def read(connection: sqlite3.Connection, after: int) -> _Seen:
+        groups: dict[int, _Group] = {}
+        events, refused, last = [], 0, None
         rows = scan_events(
             connection,
             after_id=after,
@@ -209,27 +211,38 @@ async def _look_into(
         for scanned, row in enumerate(rows, 1):
             if scanned == SCANNED:
                 last = row[ID]
-            if row[VERSION] not in versions or (row[REPLAY_OF] is not None and not selection.replays):
+            version = row[VERSION]
+            if version not in versions or (row[REPLAY_OF] is not None and not selection.replays):
                 continue
-            if not selection.takes(row):
+            if search is not None and not search(row[PAYLOAD]):
                 refused += 1
-                continue
-            event = to_event(row) if known[row[VERSION]] is None else None
-            seen.append(_Seen(row[ID], row[TIMESTAMP], row[VERSION], event))
-        return seen, refused, last
+            elif known[version] is None:
+                events.append(to_event(row))
+            else:
+                groups[version] = _one_more(groups.get(version), event_type, version, row[ID], row[TIMESTAMP])
+        return _Seen(list(groups.values()), events, refused, last)
 
-    while True:
-        seen, refused, last = await store.read(read)
-        tally.excluded[FILTERED] += refused
-        for one in seen:
-            choice = known[one.schema_version]
-            if one.event is not None:
-                _, choice = chooser.of_event(one.event)
-            assert choice is not None
-            tally.add(_Group(event_type, one.schema_version, False, 1, one.id, one.id, one.timestamp), choice)
-        if last is None:
-            return
-        after = last
+    after: int | None = 0
+    while after is not None:
+        seen = await store.read(lambda c, after=after: read(c, after))  # type: ignore[misc]
+        tally.excluded[FILTERED] += seen.refused
+        for group in seen.groups:
+            tally.add(group, known[group.schema_version] or Choice(()))
+        chosen: dict[Choice, _Group] = {}
+        for event in seen.events:
+            _, choice = chooser.of_event(event)
+            chosen[choice] = _one_more(chosen.get(choice), event_type, 0, event.id, event.timestamp)
+        for choice, group in chosen.items():
+            tally.add(group, choice)
+        after = seen.last
+
+
+def _one_more(group: _Group | None, event_type: str, version: int, event_id: int, timestamp: str) -> _Group:
+    """A group with one event more, which has a higher id than all before it."""
+    if group is None:
+        return _Group(event_type, version, False, 1, event_id, event_id, timestamp)
+    _, _, _, events, first_id, _, latest = group
+    return _Group(event_type, version, False, events + 1, first_id, event_id, max(latest, timestamp))
 
 
 async def _finished(store: EventStore, tally: _Tally, why: Callable[[str], str]) -> Plan:
