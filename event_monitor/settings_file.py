@@ -100,6 +100,7 @@ def _merged(own: dict[str, Any], numbers: Sequence[int]) -> Settings:
     merged["targets"] = {
         name: _merge(defaults | _long_tier(name), target or {}) for name, target in merged["targets"].items()
     }
+    merged["upcasters"] = {pattern: steps or {} for pattern, steps in merged["upcasters"].items()}
     # The first match counts, so what the user says must stand before what is shipped.
     priorities = (own.get("bus") or {}).get("priorities") or {}
     merged["bus"]["priorities"] = {**priorities, **merged["bus"]["priorities"]}

@@ -173,6 +173,15 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
         "bus: {priorities: {A: LOW}}",
         "bus.priorities.A: 'A' is not a topic pattern; expected one such as mcp.#",
     ),
+    "no pattern for an upcaster": (
+        'upcasters: {A: {1: "m:f"}}',
+        "upcasters.A: 'A' is not a topic pattern; expected one such as mcp.#",
+    ),
+    "no version for an upcaster": (
+        'upcasters:\n  a.b:\n    one: "m:f"',
+        "3:5: upcasters[\"a.b\"].one: found 'one' as a schema version; expected the version to go on from",
+    ),
+    "an upcaster that is no name": ("upcasters: {a: {1: 2}}", "upcasters.a.1: found 2; expected text"),
     "priorities as a list": ("bus: {priorities: [a]}", "found ['a']; expected a mapping of names to values"),
     "section as text": ("store: full", "1:1: store: found 'full'; expected keys such as durability:"),
     "text for a number": (
