@@ -64,10 +64,10 @@ class Reactions:
         else:
             self._driver.fail("store", f"the event store cannot be written: {error}")
 
-    def on_replay(self, title: str, detail: str) -> None:
+    def on_replay(self, severity: Severity, title: str, detail: str) -> None:
         """Something happened to a replay that nobody may be looking at."""
         logger.info("%s: %s", title, detail)
-        self._alerts.raise_alert(Severity.INFO, title, detail)
+        self._alerts.raise_alert(severity, title, detail)
 
     def on_unsaved(self, error: TransitionNotSaved) -> None:
         """A transition was rolled back, for it could not be saved."""

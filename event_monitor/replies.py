@@ -416,7 +416,8 @@ class ReplayReport(Reply, frozen=True):
     ``failed`` had a delivery given up and ``under_way`` are not concluded. ``skipped`` are events that
     it was asked for and that were not replayed: replays themselves, those without a target, and what
     had gone, or was left, at its end. ``at`` is the recorded time that it has reached, ``seconds_left``
-    ``None`` while that cannot be told. ``id`` is 0 if there was nothing to do."""
+    ``None`` while that cannot be told; ``waits`` says what else it waits for, ``note`` what paused it
+    that was no person. ``id`` is 0 if there was nothing to do."""
 
     id: int
     state: ReplayState
@@ -434,6 +435,7 @@ class ReplayReport(Reply, frozen=True):
     at: str | None = None
     seconds_left: float | None = None
     created_at: str = ""
+    waits: str = ""
     note: str = ""
 
 

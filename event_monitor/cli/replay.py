@@ -23,7 +23,7 @@ _TERMINAL_WIDTH = 79
 
 def replay(paths: HomePaths, message: StartReplay, printer: Printer, *, detach: bool, progress: bool) -> int:
     """Begin a replay and, unless it is detached, see it through. Answers the exit status: 1 if a
-    replayed event failed or somebody stopped the replay, 130 if it was paused by Ctrl+C."""
+    replayed event or the replay itself failed, or somebody stopped it, 130 if it was paused by Ctrl+C."""
     with Connection(paths) as connection:
         begun: ReplayReport = connection.request(message)
         if not begun.id:
@@ -39,7 +39,9 @@ def replay(paths: HomePaths, message: StartReplay, printer: Printer, *, detach: 
             return _pause(paths, begun.id)
         watch.end_line()
         printer.reply(ended)
-    return 1 if ended.failed or ended.state == "stopped" else 0
+    if ended.state == "paused":
+        report(f"replay {begun.id} is paused: {ended.note} (event-cli replay resume {begun.id} tries again)")
+    return 0 if ended.state == "done" and not ended.failed else 1
 
 
 class _Watch:
@@ -52,11 +54,12 @@ class _Watch:
         self._shown = False
 
     def until_ended(self, connection: Connection, current: ReplayReport) -> ReplayReport:
-        """Look until the replay has ended, and answer its last report."""
+        """Look until the replay has ended or failed, and answer its last report. Paused by a person it
+        may go on at any time."""
         # Nothing sets the event: the wait is the time between two looks, and Ctrl+C ends it.
         pause = threading.Event()
         waited = _PROGRESS_SECONDS
-        while current.state in ("running", "paused"):
+        while current.state == "running" or (current.state == "paused" and not current.note):
             if self._terminal or (self._progress and waited >= _PROGRESS_SECONDS):
                 self._show(current)
                 waited = 0.0

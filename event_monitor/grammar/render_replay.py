@@ -28,8 +28,8 @@ def progress_line(report: ReplayReport, width: int) -> str:
         parts.append(f"waiting for {report.under_way:,} under way")
     elif report.seconds_left is not None:
         parts.append(f"{_span(report.seconds_left)} left")
-    if report.note:
-        parts.append(report.note)
+    if report.waits:
+        parts.append(f"waits: {report.waits}")
     return clip(plain(", ".join(parts)), width)
 
 
@@ -86,7 +86,8 @@ def _report(reply: ReplayReport, width: int, mask: Sequence[str]) -> str:
         ("reached", _clock(reply.at or "-")),
         ("left", _span(reply.seconds_left) if reply.seconds_left is not None else "-"),
     ]
-    return facts([*pairs, *([("note", reply.note)] if reply.note else [])], width)
+    more = (("waits", reply.waits), ("note", reply.note))
+    return facts([*pairs, *((name, text) for name, text in more if text)], width)
 
 
 def _replays(reply: Replays, width: int, mask: Sequence[str]) -> str:

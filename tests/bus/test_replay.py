@@ -237,9 +237,9 @@ async def test_it_goes_on_where_it_was_after_a_restart_and_a_paused_one_stays_pa
     async with open_bus(path, subscribed(seen)) as bus:
         notes: list[str] = []
         desk = ReplayDesk(bus)
-        desk.on_note = lambda title, detail: notes.append(f"{title}: {detail}")
+        desk.on_note = lambda severity, title, detail: notes.append(f"{severity} {title}: {detail}")
         await desk.start()
-        assert notes == [f"Replay {first.id} goes on: 19 events were left at the restart"]
+        assert notes == [f"info Replay {first.id} goes on: 19 events were left at the restart"]
         assert [report.state for report in desk.reports()] == ["paused", "running"]
         left = desk.report(first.id).seconds_left
         assert left is not None and 18_990 < left <= 19_000
@@ -262,8 +262,17 @@ async def test_a_restart_before_the_position_was_written_doubles_nothing(
     monkeypatch.setattr(run_module, "WINDOW", window)
     monkeypatch.setattr(run_module, "LOW_WATER", window // 2)
     path = tmp_path / "e.db"
-    seen = Recorder()
-    async with open_bus(path, subscribed(seen)) as bus:
+    seen: list[int] = []
+
+    async def handler(event: Any) -> None:
+        seen.append(event.payload["n"])
+        if event.payload["n"] == 2:
+            raise PermanentError("never")
+
+    def prepare(bus: EventBus) -> None:
+        bus.subscribe("#", handler, name="seen")
+
+    async with open_bus(path, prepare) as bus:
         await record(bus, recorded(30, apart=1_000))
         desk = await desk_of(bus)
         begun = await desk.begin(StartReplay(**SPAN, paused=True))
@@ -271,15 +280,15 @@ async def test_a_restart_before_the_position_was_written_doubles_nothing(
         await desk.stop()
         await bus.store.write(
             lambda ledger: ledger.connection.execute(
-                "UPDATE replays SET position = 4, replayed = 4, speed = NULL, state = 'running'"
+                "UPDATE replays SET position = 4, replayed = 4, failed = 0, speed = NULL, state = 'running'"
             )
         )
-    async with open_bus(path, subscribed(seen)) as bus:
+    async with open_bus(path, prepare) as bus:
         desk = await desk_of(bus)
         report = await ended(desk, begun.id)
         await desk.stop()
-    assert (report.replayed, report.failed, report.skipped) == (30, 0, 0)
-    assert [event.payload["n"] for event in seen.events] == list(range(30))
+    assert (report.replayed, report.failed, report.skipped) == (30, 1, 0)
+    assert seen == list(range(30))
 
 
 async def test_while_the_disk_refuses_it_waits_and_loses_nothing(
@@ -318,9 +327,15 @@ async def test_a_full_bus_makes_it_wait(tmp_path: Path, monkeypatch: pytest.Monk
     async with open_bus(tmp_path / "e.db", subscribed(seen), settings=limited) as bus:
         await record(bus, recorded(100))
         desk = await desk_of(bus)
-        begun = await desk.begin(StartReplay(**MAX))
-        await reached(desk, begun.id, lambda report: "waits" in report.note)
+        begun = await desk.begin(StartReplay(**MAX, paused=True))
+        stepping = asyncio.create_task(
+            desk.control(ControlReplay(replay_id=begun.id, action="step", count=15))
+        )
+        await reached(desk, begun.id, lambda report: "events are waiting" in report.waits)
+        assert desk.report(begun.id).replayed == 10
         seen.gate.set()
+        assert (await stepping).replayed == 15
+        await desk.control(ControlReplay(replay_id=begun.id, action="resume"))
         report = await ended(desk, begun.id)
         await desk.stop()
     assert (report.replayed, report.skipped) == (100, 0)
@@ -348,13 +363,13 @@ async def test_one_that_fails_by_a_mistake_is_paused_with_the_reason_and_can_go_
         await record(bus, recorded(5))
         notes: list[str] = []
         desk = await desk_of(bus)
-        desk.on_note = lambda title, detail: notes.append(title)
+        desk.on_note = lambda severity, title, detail: notes.append(f"{severity} {title}")
         with monkeypatch.context() as patch:
             patch.setattr(bus, "submit", lambda *_, **__: 1 / 0)
             begun = await desk.begin(StartReplay(**MAX))
             report = await reached(desk, begun.id, lambda report: report.state == "paused")
         assert "ZeroDivisionError" in report.note
-        assert notes == [f"Replay {begun.id} failed"]
+        assert notes == [f"warning Replay {begun.id} failed"]
         await desk.control(ControlReplay(replay_id=begun.id, action="resume"))
         report = await ended(desk, begun.id)
         assert (report.replayed, report.note) == (5, "")

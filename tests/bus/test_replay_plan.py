@@ -65,7 +65,7 @@ async def replay_all(
     if upcast:
         bus.upcasters.register("b", 1, lambda payload: {"n": payload["n"] + 1})
     async with bus:
-        await record(bus, [(number / 10, kind, {"n": n}) for number, (kind, n) in enumerate(events)])
+        await record(bus, [(number // 2 / 10, kind, {"n": n}) for number, (kind, n) in enumerate(events)])
         desk = ReplayDesk(bus, lambda: UNWANTED)
         await desk.start()
         await _publish_a_replay(bus)
@@ -105,8 +105,8 @@ def test_what_is_planned_is_what_happens(
     events: list[tuple[str, int]], selected: dict[str, Any], upcast: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_module, "COUNTED", 7)
-        patch.setattr(plan_module, "SCANNED", 5)
+        patch.setattr(plan_module, "COUNTED", 3)
+        patch.setattr(plan_module, "SCANNED", 2)
         planned, report, by_type, by_target = asyncio.run(
             replay_all(Path(directory) / "e.db", events, selected, upcast)
         )

@@ -8,12 +8,12 @@ import pty
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.cli.scripted import Cli
+from tests.cli.scripted import Cli, Script, ScriptedBus, success
 from tests.processes import Headless, headless, wait_for
 
 
@@ -164,3 +164,23 @@ def test_ctrl_c_pauses_and_says_how_to_go_on(cli: Cli, live: Headless) -> None:
     os.close(main)
     assert b"replay 1 is paused after 1 of 3 events (event-cli replay resume 1 goes on" in shown
     assert cli("replay", "show", "1").json["state"] == "paused"
+
+
+def report_of(**fields: Any) -> dict[str, Any]:
+    report = {"id": 7, "state": "running", "since": "", "until": "", "type": None, "filter": None}
+    report |= {"targets": ["log"], "speed": 1.0, "events": 9, "replayed": 3, "failed": 0, "skipped": 0}
+    return report | fields
+
+
+def test_a_replay_that_failed_by_itself_is_not_waited_for(
+    cli: Cli, bus: Callable[[Script], ScriptedBus]
+) -> None:
+    def script(request: dict[str, Any], number: int) -> bytes:
+        if request["do"] == "start_replay":
+            return success(report_of())
+        return success({"replays": [report_of(state="paused", note="it failed: ValueError: no")]})
+
+    bus(script)
+    done = cli("replay", "--from", "-1h")
+    assert (done.status, done.json["replayed"]) == (1, 3)
+    assert "replay 7 is paused: it failed: ValueError: no (event-cli replay resume 7" in done.err

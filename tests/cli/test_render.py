@@ -166,6 +166,7 @@ def replay_report(text: str) -> ReplayReport:
         under_way=3,
         at=TIME,
         seconds_left=4_000,
+        waits=text,
         note=text,
     )
 

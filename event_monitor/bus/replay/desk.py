@@ -25,7 +25,7 @@ from event_monitor.bus.replay.selection import (
 from event_monitor.clock import from_iso, to_iso
 from event_monitor.errors import BusClosed, Conflict, InvalidRequest, NotFound
 from event_monitor.messages import ControlReplay, ReplaySelection, Speed, StartReplay
-from event_monitor.model import ReplayState
+from event_monitor.model import ReplayState, Severity
 from event_monitor.replies import ReplayPlan, ReplayReport
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class ReplayDesk:
     hears what a person should know of a replay: how it went on after a restart, or why it failed."""
 
     def __init__(self, bus: EventBus, unwanted: Callable[[], Mapping[str, str]] = dict) -> None:
-        self.on_note: Callable[[str, str], None] = lambda title, detail: None
+        self.on_note: Callable[[Severity, str, str], None] = lambda severity, title, detail: None
         self._bus = bus
         self._unwanted = unwanted
         self._jobs: dict[int, Job] = {}
@@ -62,7 +62,11 @@ class ReplayDesk:
                 continue
             self._launch(job)
             if job.state is ReplayState.RUNNING:
-                self.on_note(f"Replay {job.id} goes on", f"{job.left:,} events were left at the restart")
+                self.on_note(
+                    Severity.INFO,
+                    f"Replay {job.id} goes on",
+                    f"{job.left:,} events were left at the restart",
+                )
 
     async def stop(self) -> None:
         """Publish nothing more. What is live goes on at the next start, where it was."""
@@ -89,10 +93,12 @@ class ReplayDesk:
         except Exception as error:
             logger.error("replay %d failed", job.id, exc_info=error)
             run.pause()
-            job.note = f"paused, for it failed: {type(error).__name__}: {error}"
+            job.note = f"it failed: {type(error).__name__}: {error}"
             run.save()
             self.on_note(
-                f"Replay {job.id} failed", f"{job.note}; resume it: event-cli replay resume {job.id}"
+                Severity.WARNING,
+                f"Replay {job.id} failed",
+                f"{job.note}; it is paused: event-cli replay resume {job.id}",
             )
             return
         finally:
@@ -242,6 +248,7 @@ class ReplayDesk:
             report,
             failed=run.outstanding.failed,
             under_way=len(run.outstanding),
+            waits=run.waits,
             seconds_left=None if left is None else round(left, 3),
         )
 

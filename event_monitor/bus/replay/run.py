@@ -50,6 +50,7 @@ class ReplayRun:
         self.job = job
         self.outstanding = Outstanding(bus.store, self._stir)
         self.pace = Pace(bus.clock, job.clock, job.speed)
+        self.waits = ""
         self._bus = bus
         self._selection = selection
         self._chooser = chooser
@@ -85,6 +86,7 @@ class ReplayRun:
     def step(self, count: int) -> None:
         """Pause, and publish the next ``count`` events at once."""
         self.pause()
+        self.job.note = ""
         if not self._published:
             self._steps = count
             self._quiet.clear()
@@ -287,9 +289,9 @@ class ReplayRun:
             self._steps += self.job.state is ReplayState.PAUSED
 
     async def _wait_again(self, error: EventMonitorError) -> None:
-        self.job.note = f"waits: {error}"
+        self.waits = str(error)
         await self._rest(AGAIN)
-        self.job.note = ""
+        self.waits = ""
 
     def save(self) -> None:
         """Note with the next transaction how far it is."""
