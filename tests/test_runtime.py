@@ -205,11 +205,16 @@ ASKED: dict[type[m.Message], Any] = {
     m.QuerySubscriptions: m.QuerySubscriptions(),
     m.QueryAlerts: m.QueryAlerts(),
     m.GetAnalytics: m.GetAnalytics(since="-1h"),
+    m.PlanReplay: m.PlanReplay(since="-1h"),
+    m.StartReplay: m.StartReplay(since="-1h", until="-59m"),
+    m.QueryReplays: m.QueryReplays(),
+    m.GetHistogram: m.GetHistogram(),
 }
 
 
-# These need a server that the assistant declares: see test_adoption.py.
-ELSEWHERE = {m.PlanAdoption, m.AdoptService, m.ForgetService}
+# These need a server that the assistant declares, or a replay that is live: see test_adoption.py and
+# test_replays.py.
+ELSEWHERE = {m.PlanAdoption, m.AdoptService, m.ForgetService, m.ControlReplay}
 
 
 @pytest.mark.parametrize("kind", [*(m.REPLY_OF.keys() - ELSEWHERE)], ids=lambda kind: kind.__name__)
