@@ -7,7 +7,7 @@ from typing import Any
 
 from event_monitor.resilience.health import CheckKind, Probe
 from event_monitor.services.base import CallerError, ServiceError
-from event_monitor.services.http_client import HttpClient, Reply
+from event_monitor.services.http_client import AT_ONCE, HttpClient, Reply
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 NEEDS_AUTH = (401, 403)
@@ -16,17 +16,20 @@ NEEDS_AUTH = (401, 403)
 class HttpService:
     """Checks its URL with GET. 401 and 403 mean alive, and that it wants to know who asks."""
 
-    def __init__(self, name: str, url: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, url: str, headers: Mapping[str, str] | None = None, at_once: int = AT_ONCE
+    ) -> None:
         """Raises ``ValueError`` for a URL that cannot be asked."""
         self.name = name
-        self._client = HttpClient(url, headers or {})
+        self._client = HttpClient(url, headers or {}, at_once)
         self._last: int | None = None
 
     async def start(self) -> None:
         """There is nothing to start."""
 
     async def stop(self) -> None:
-        """Each request closes its connection."""
+        """Each request closes its connection; only threads are left."""
+        self._client.close()
 
     async def restart(self, reason: str) -> None:
         """Each request connects anew anyway."""

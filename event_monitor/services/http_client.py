@@ -1,4 +1,7 @@
-"""One HTTP exchange with nothing but the standard library: blocking, so it runs in a thread."""
+"""One HTTP exchange with nothing but the standard library: blocking, so it runs in a thread.
+
+Each client has threads of its own: one that hangs holds up nothing but itself.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import http.client
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +20,9 @@ from event_monitor.services.base import ServiceDown
 
 LIMIT = 30.0
 MAX_BODY = 16 * 1_048_576
+AT_ONCE = 10
+# Probes, and threads whose caller has gone while they still try to connect.
+_FURTHER_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +35,11 @@ class Reply:
 
 
 class HttpClient:
-    """Makes requests to one address, each over a connection of its own. A caller that is cancelled
-    closes its connection, so that no thread waits on."""
+    """Makes requests to one address, each over a connection of its own, ``at_once`` calls at a time
+    and probes beside them. A caller that is cancelled closes its connection, so that no thread waits
+    on."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str], at_once: int = AT_ONCE) -> None:
         """Raises ``ValueError`` for a URL that is not http or https with a host."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -43,6 +51,8 @@ class HttpClient:
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._headers = dict(headers)
         self._tls: ssl.SSLContext | None = None
+        self._at_once = at_once
+        self._threads: ThreadPoolExecutor | None = None
 
     @property
     def address(self) -> str:
@@ -64,13 +74,25 @@ class HttpClient:
         seconds = max(0.001, min(LIMIT, remaining(loop.time())))
         connection = self._connect(seconds)
         sent = {**self._headers, **(headers or {})}
-        work = loop.run_in_executor(None, self._exchange, connection, method, body, sent, until)
+        work = loop.run_in_executor(self._pool(), self._exchange, connection, method, body, sent, until)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             _hang_up(connection)
             work.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
+
+    def close(self) -> None:
+        """Let the threads go. A later request starts new ones."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            name = f"http-{self._parts.hostname}"
+            self._threads = ThreadPoolExecutor(self._at_once + _FURTHER_THREADS, thread_name_prefix=name)
+        return self._threads
 
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
@@ -96,6 +118,9 @@ class HttpClient:
             while until is None or not until(received):
                 piece = response.read1(65_536)
                 if not piece:
+                    # ``read1`` does not tell an answer that was cut short from one that has ended.
+                    if response.length:
+                        raise ServiceDown(f"{self.address}: its answer was cut short")
                     break
                 received += piece
                 if len(received) > MAX_BODY:

@@ -43,7 +43,7 @@ def _http(settings: ServiceSettings) -> HttpService:
     if settings.url is None:
         raise _lacks(settings, "url", "the address to ask, for example http://127.0.0.1:8080/health")
     try:
-        return HttpService(settings.name, settings.url, settings.headers)
+        return HttpService(settings.name, settings.url, settings.headers, settings.bulkhead.max_concurrent)
     except ValueError as error:
         raise _wrong(settings, "url", error) from error
 
@@ -57,7 +57,9 @@ def _mcp(settings: ServiceSettings, guardian: Guardian) -> McpService | McpHttpS
         )
     if settings.url is not None:
         try:
-            return McpHttpService(settings.name, settings.url, settings.headers)
+            return McpHttpService(
+                settings.name, settings.url, settings.headers, settings.bulkhead.max_concurrent
+            )
         except ValueError as error:
             raise _wrong(settings, "url", error) from error
     if not settings.command:

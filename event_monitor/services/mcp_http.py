@@ -9,13 +9,14 @@ from typing import Any
 
 from event_monitor.resilience.health import CheckKind, Probe
 from event_monitor.services.base import CallerError, ServiceDown, ServiceError
-from event_monitor.services.http_client import HttpClient, Reply
+from event_monitor.services.http_client import AT_ONCE, HttpClient, Reply
 from event_monitor.services.mcp_session import MODERN, McpSession
 from event_monitor.services.mcp_wire import RpcError, decode, encode, result_of
 
 _ACCEPT = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 _SESSION_CODES = (-32_000, -32_001)
+_GOODBYE_LIMIT = 1.0
 
 
 class NeedsAuth(CallerError):
@@ -66,12 +67,13 @@ class HttpTransport:
         self._check(await self._client.request("POST", encode(message), self._headers(method, params or {})))
 
     async def end(self) -> None:
-        """Tell the server that the session is over, if there is one."""
+        """Tell the server that the session is over, if there is one; it need not answer."""
         if self.session_id is not None:
             headers = self._headers("", {})
             self.session_id = None
-            with contextlib.suppress(ServiceError):
-                await self._client.request("DELETE", headers=headers, until=lambda _: True)
+            with contextlib.suppress(ServiceError, TimeoutError):
+                async with asyncio.timeout(_GOODBYE_LIMIT):
+                    await self._client.request("DELETE", headers=headers, until=lambda _: True)
 
     def _headers(self, method: str, params: dict[str, Any]) -> dict[str, str]:
         headers = dict(_ACCEPT)
@@ -110,10 +112,12 @@ class McpHttpService:
     """Alive and ready when it answers; 401 and 403 mean alive. The session is opened with the first
     question, and again when the server has forgotten it."""
 
-    def __init__(self, name: str, url: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, url: str, headers: Mapping[str, str] | None = None, at_once: int = AT_ONCE
+    ) -> None:
         """Raises ``ValueError`` for a URL that cannot be asked."""
         self.name = name
-        self._client = HttpClient(url, headers or {})
+        self._client = HttpClient(url, headers or {}, at_once)
         self._transport = HttpTransport(self._client)
         self._session: McpSession | None = None
         self._opening = asyncio.Lock()
@@ -126,6 +130,7 @@ class McpHttpService:
     async def stop(self) -> None:
         self._session = None
         await self._transport.end()
+        self._client.close()
 
     async def restart(self, reason: str) -> None:
         """The next question opens a new session."""
