@@ -13,19 +13,23 @@ from event_monitor.clock import Clock, to_iso
 from event_monitor.model import Alert, Severity
 
 KEEP = 500
+COALESCE = 60.0
 
 
 class AlertBook:
     """The alerts of one home, the newest last.
 
     The same title raised again while it is unacknowledged counts up instead of adding a line, so
-    a storm of one failure stays one alert. At most ``KEEP`` are kept, acknowledged ones go first.
+    a storm of one failure stays one alert. Within ``COALESCE`` seconds of the first it does so even
+    if it was acknowledged, and waits to be seen again. At most ``KEEP`` are kept, acknowledged ones
+    go first.
     """
 
     def __init__(self, store: EventStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._alerts: dict[int, Alert] = {}
+        self._began: dict[int, float] = {}
         self._next_id = 1
         self.on_raised: Callable[[Alert], None] = lambda alert: None
 
@@ -60,14 +64,18 @@ class AlertBook:
     def raise_alert(
         self, severity: Severity, title: str, detail: str = "", event_id: int | None = None
     ) -> Alert:
-        """Add an alert, or count it on the unacknowledged one with the same title."""
+        """Add an alert, or count it on the one with the same title that is open or has just begun."""
         now = to_iso(self._clock.wall())
-        open_one = next(
-            (alert for alert in self._alerts.values() if alert.title == title and not alert.acknowledged),
-            None,
-        )
-        if open_one is not None:
-            alert = replace(open_one, count=open_one.count + 1, last_at=now, detail=detail, event_id=event_id)
+        former = self._counting(title)
+        if former is not None:
+            alert = replace(
+                former,
+                count=former.count + 1,
+                last_at=now,
+                detail=detail,
+                event_id=event_id,
+                acknowledged=False,
+            )
         else:
             alert = Alert(
                 id=self._next_id,
@@ -79,10 +87,20 @@ class AlertBook:
                 last_at=now,
             )
             self._next_id += 1
+            self._began[alert.id] = self._clock.monotonic()
         self._put(alert)
         self._forget_old()
         self.on_raised(alert)
         return alert
+
+    def _counting(self, title: str) -> Alert | None:
+        """The alert of this title that a repetition is counted on, if there is one."""
+        since = self._clock.monotonic() - COALESCE
+        for alert in self._alerts.values():
+            recent = self._began.get(alert.id, since) > since
+            if alert.title == title and (recent or not alert.acknowledged):
+                return alert
+        return None
 
     def acknowledge(self, alert_id: int | None = None) -> int:
         """Mark one alert, or all, as seen. Answers how many changed."""
@@ -129,6 +147,7 @@ class AlertBook:
         while len(self._alerts) > KEEP:
             gone = next((a.id for a in self._alerts.values() if a.acknowledged), next(iter(self._alerts)))
             del self._alerts[gone]
+            self._began.pop(gone, None)
             self._store.change(
                 lambda ledger, gone=gone: ledger.connection.execute(
                     "DELETE FROM alerts WHERE id = ?", (gone,)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.model import Alert, Severity
-from event_monitor.system.alerts import KEEP, AlertBook
+from event_monitor.system.alerts import COALESCE, KEEP, AlertBook
 from tests.bus.helpers import open_bus, rows
 
 
@@ -44,13 +44,26 @@ async def test_a_storm_of_one_failure_is_one_alert(tmp_path: Path) -> None:
         assert (await reopened(bus)).newest(10) == (newest, storm)
 
 
-async def test_after_it_was_seen_the_same_failure_is_a_new_alert(tmp_path: Path) -> None:
+class Hours:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    wall = steady = monotonic
+
+
+async def test_a_minute_after_it_was_seen_the_same_failure_is_a_new_alert(tmp_path: Path) -> None:
     async with open_bus(tmp_path / "events.db") as bus:
-        book = AlertBook(bus.store, bus.clock)
+        book = AlertBook(bus.store, clock := Hours())
         seen = book.raise_alert(Severity.WARNING, "disk")
         assert book.acknowledge(seen.id) == 1
         assert book.acknowledge(seen.id) == 0
         assert book.acknowledge(12_345) == 0
+        clock.now += COALESCE
         again = book.raise_alert(Severity.WARNING, "disk")
         assert again.id > seen.id and again.count == 1
         book.raise_alert(Severity.INFO, "other")
@@ -58,6 +71,21 @@ async def test_after_it_was_seen_the_same_failure_is_a_new_alert(tmp_path: Path)
         assert book.acknowledge() == 2
         assert book.unacknowledged == 0
         assert [alert.acknowledged for alert in (await reopened(bus)).newest(10)] == [True] * 3
+
+
+async def test_what_repeats_within_a_minute_is_counted_even_if_it_was_seen(tmp_path: Path) -> None:
+    async with open_bus(tmp_path / "events.db") as bus:
+        book = AlertBook(bus.store, clock := Hours())
+        first = book.raise_alert(Severity.WARNING, "disk")
+        for _ in range(5):
+            book.acknowledge()
+            clock.now += COALESCE / 6
+            again = book.raise_alert(Severity.WARNING, "disk")
+            assert (again.id, again.acknowledged) == (first.id, False)
+        assert again.count == 6
+        book.acknowledge()
+        clock.now += COALESCE / 6
+        assert book.raise_alert(Severity.WARNING, "disk").id != first.id
 
 
 async def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
