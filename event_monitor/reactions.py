@@ -75,7 +75,8 @@ class Reactions:
         self._alerts.raise_alert(Severity.CRITICAL, "The system state could not be saved", str(error))
 
     def on_breaker(self, name: str, change: BreakerChange) -> None:
-        """A breaker has changed: an event, an alert if it opened by itself, and the state follows."""
+        """A breaker has changed: an event, an alert if it opened by itself, and the state follows. What
+        a person does is an event even where the state was the same before."""
         who = f" by {change.by}" if change.by else ""
         reason = f"{name}: breaker {change.to_state.value.lower().replace('_', '-')}{who}: {change.reason}"
         if change.to_state is BreakerState.OPEN:
@@ -86,7 +87,7 @@ class Reactions:
             self._driver.recovering(f"breaker {name}")
         else:
             self._driver.clear(f"breaker {name}", reason)
-        if change.to_state is change.from_state:
+        if change.to_state is change.from_state and change.by is None:
             return
         self.publish(
             _BREAKER_EVENTS[change.to_state],
