@@ -22,6 +22,8 @@ from event_monitor.resilience.breaker import BreakerState, CircuitBreaker, Permi
 logger = logging.getLogger(__name__)
 
 GRACE = 0.1
+# A timer may fire a hair before its time; the breaker would then refuse, and be waited for in a spin.
+_A_MOMENT = 0.001
 
 Handle = Callable[[Sequence[Pending]], Awaitable[None]]
 """Handles a batch of at most ``batch_size`` deliveries; raises if all of them failed."""
@@ -148,22 +150,36 @@ class Lane:
         """Nothing is queued and nothing runs."""
         return not self.running and not any(self.queues)
 
-    def take(self, limit: int | None = None) -> list[Pending]:
-        """The next deliveries, the most urgent first, at most ``limit`` (else ``batch_size``) of one
-        priority."""
-        for rank, queue in enumerate(self.queues):
-            while queue and self.gate(rank):
-                count = min(len(queue), limit or self.batch_size)
-                batch = [queue.popleft() for _ in range(count)]
-                if self.on_disk(rank) and len(queue) < self.low_water:
-                    self.ready(self)
-                batch = [delivery for delivery in batch if not self._expired(delivery)]
-                if batch:
-                    return batch
+    def take(self) -> list[Pending]:
+        """The next deliveries, the most urgent first, at most ``batch_size`` of one priority."""
+        for rank in range(len(self.queues)):
+            if batch := self._take_of(rank, self.batch_size):
+                return batch
             if self.on_disk(rank) > 0 and self.gate(rank):
                 # More of this priority is being read back: nothing less urgent may overtake it.
                 self.ready(self)
                 return []
+        return []
+
+    def take_probe(self) -> list[Pending]:
+        """The one delivery with which an open breaker tries: the first of a priority that was tried
+        least. So a long outage spreads over what waits and uses up no delivery's attempts."""
+        waiting = [rank for rank, queue in enumerate(self.queues) if queue]
+        for rank in sorted(waiting, key=lambda rank: self.queues[rank][0].attempts):
+            if batch := self._take_of(rank, 1):
+                return batch
+        # Memory holds nothing that may be taken; this has what is on disk read back.
+        return self.take()
+
+    def _take_of(self, rank: int, limit: int) -> list[Pending]:
+        """At most ``limit`` deliveries of one priority, none whose time has passed."""
+        queue = self.queues[rank]
+        while queue and self.gate(rank):
+            batch = [queue.popleft() for _ in range(min(len(queue), limit))]
+            if self.on_disk(rank) and len(queue) < self.low_water:
+                self.ready(self)
+            if batch := [delivery for delivery in batch if not self._expired(delivery)]:
+                return batch
         return []
 
     def _expired(self, delivery: Pending) -> bool:
@@ -252,7 +268,7 @@ class _Worker:
                 await self._wait_for(breaker)
                 continue
             probing = breaker is not None and breaker.state is not BreakerState.CLOSED
-            batch = lane.take(1 if probing else None)
+            batch = lane.take_probe() if probing else lane.take()
             if not batch:
                 await lane.wait()
                 continue
@@ -290,7 +306,8 @@ class _Worker:
         """Wait until the breaker may let a call through, or something has changed."""
         lane = self.lane
         wait = breaker.retry_after
-        timer = asyncio.get_running_loop().call_later(wait, lane.wake) if wait < math.inf else None
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(wait + _A_MOMENT, lane.wake) if wait < math.inf else None
         try:
             await lane.wait()
         finally:

@@ -11,6 +11,8 @@ from event_monitor.clock import Clock, from_iso, to_iso
 from event_monitor.errors import StoreUnavailable
 
 STORE_RETRY = 1.0
+# Times on disk are cut to microseconds: without it a timer could find its retry not yet due, and spin.
+_LEEWAY = 0.001
 
 
 class RetryTimer:
@@ -60,7 +62,7 @@ class RetryTimer:
 
     async def _promote(self) -> None:
         self._due = float("inf")
-        now = to_iso(self._clock.steady())
+        now = to_iso(self._clock.steady() + _LEEWAY)
         try:
             moved, following = await self._store.write(lambda ledger: ledger.promote_due(now))
         except StoreUnavailable:
