@@ -117,6 +117,17 @@ class HealthMonitor:
         """When the next check is due, in the loop's time."""
         return min((track.next_at for track in self._tracks.values() if track.next_at), default=None)
 
+    def fail(self, kind: CheckKind, reason: str) -> None:
+        """What no check needs to find out: it fails now, until a check passes. Before startup has
+        passed there is nothing to lose."""
+        if self._tracks[CheckKind.STARTUP].health is not Health.PASS:
+            return
+        track = self._tracks[kind]
+        track.in_a_row, track.last_passed = self.policies[kind].failures, False
+        if track.health is not Health.FAIL:
+            track.health = Health.FAIL
+            self.on_change(kind, Health.FAIL, reason)
+
     async def run(self) -> None:
         """Check for ever."""
         if CheckKind.STARTUP in self.probes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from event_monitor.resilience.health import CheckKind, Probe
 from event_monitor.resilience.retry import PermanentError
@@ -44,3 +44,14 @@ class Service(Protocol):
     def describe(self) -> dict[str, Any]:
         """What a person wants to know: pid, restarts, transport, versions, last exit. Never an
         environment or a header, for they hold secrets."""
+
+
+@runtime_checkable
+class Supervised(Protocol):
+    """A service whose process we run."""
+
+    on_crash: Callable[[str], None]
+    """Hears at once why the process ended though nobody had asked for it."""
+
+    async def recover(self, reason: str, since: float) -> None:
+        """Begin afresh if it has not since ``since`` (loop time), and no sooner than it would by itself."""

@@ -13,7 +13,13 @@ from event_monitor.clock import Clock, to_iso
 from event_monitor.config import ServiceSettings
 from event_monitor.model import ServiceView
 from event_monitor.protection import make_breaker
-from event_monitor.resilience.breaker import CircuitOpenError, Permit
+from event_monitor.resilience.breaker import (
+    BreakerChange,
+    BreakerState,
+    CircuitBreaker,
+    CircuitOpenError,
+    Permit,
+)
 from event_monitor.resilience.budget import RetryBudget
 from event_monitor.resilience.bulkhead import Bulkhead
 from event_monitor.resilience.fallback import Answer, AnswerCache, FallbackChain, Step
@@ -21,7 +27,7 @@ from event_monitor.resilience.health import CheckKind, CheckPolicy, CheckResult,
 from event_monitor.resilience.pipeline import Pipeline
 from event_monitor.resilience.retry import PermanentError, RetryPolicy
 from event_monitor.resilience.tally import told
-from event_monitor.services.base import Service
+from event_monitor.services.base import Service, Supervised
 
 KEPT_PROBES = 30
 
@@ -85,6 +91,10 @@ class ServiceGuard:
         )
         self._permit: Permit | None = None
         self._raised: Exception | None = None
+        if isinstance(service, Supervised):
+            service.on_crash = self._crashed
+        self._tried_at = self._failed_at = float("-inf")
+        self.breaker.listeners.append(self._breaker_changed)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -115,12 +125,18 @@ class ServiceGuard:
         return answer
 
     async def recover(self, reason: str) -> str:
-        """Begin afresh and let the next call try. A service that is well is left alone."""
+        """Begin afresh and let the next call try. A service that is well is left alone, and a breaker
+        that has tried or closed less than its recovery time ago is not hurried: a service that comes
+        and goes would else make it open as often as it goes."""
         if self.is_well():
             return f"{self.name} is well: nothing was done"
-        self.breaker.half_open("recovery", reason)
-        await self.service.restart(reason)
-        return f"{self.name} was restarted"
+        if self._clock.monotonic() - self._tried_at >= self.breaker.recovery_timeout:
+            self.breaker.half_open("recovery", reason)
+        if isinstance(self.service, Supervised):
+            await self.service.recover(reason, self._failed_at)
+        else:
+            await self.service.restart(reason)
+        return f"{self.name} begins afresh"
 
     def is_well(self) -> bool:
         """Whether calls pass and no verdict is against it."""
@@ -182,6 +198,17 @@ class ServiceGuard:
 
         return run
 
+    def _breaker_changed(self, _: CircuitBreaker, change: BreakerChange) -> None:
+        if change.to_state is BreakerState.OPEN:
+            self._failed_at = change.at
+        else:
+            self._tried_at = change.at
+
+    def _crashed(self, why: str) -> None:
+        text = f"its process ended: {why}"
+        self.breaker.errors.add(text, self._clock.monotonic())
+        self.monitor.fail(CheckKind.READINESS, text)
+
     def _probed(self, result: CheckResult) -> None:
         """Take a probe's answer. The monitor's word counts: only it knows a probe that was too slow,
         and so was cancelled, from one that was cancelled because all ends."""
@@ -201,6 +228,8 @@ class ServiceGuard:
             self.breaker.errors.add(told(failure), self._clock.monotonic())
 
     def _health_changed(self, kind: CheckKind, health: Health, reason: str) -> None:
+        if health is Health.FAIL:
+            self._failed_at = self._clock.monotonic()
         self.on_health(self.name, kind, health, reason)
 
 

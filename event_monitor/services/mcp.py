@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -38,6 +38,7 @@ class McpService:
         rng: random.Random | None = None,
     ) -> None:
         self.name = name
+        self.on_crash: Callable[[str], None] = lambda why: None
         self._start_limit = start_limit
         self._wire: Wire | None = None
         self._opening: asyncio.Task[McpSession] | None = None
@@ -51,6 +52,7 @@ class McpService:
             talks=True,
             grace=grace,
             rng=rng,
+            on_crash=lambda why: self.on_crash(why),
             on_start=self._begun,
         )
 
@@ -64,6 +66,9 @@ class McpService:
 
     async def restart(self, reason: str) -> None:
         await self._supervisor.restart(reason)
+
+    async def recover(self, reason: str, since: float) -> None:
+        await self._supervisor.recover(reason, since)
 
     def probes(self) -> Mapping[CheckKind, Probe]:
         return {

@@ -17,8 +17,9 @@ _PS_LIMIT = 5.0
 
 
 class ProcessService:
-    """Healthy while the process of ``pid_file`` runs, or one whose command line ``match`` (a regular
-    expression) finds; a zombie does not run. The monitor itself is never what is meant."""
+    """Alive while the process of ``pid_file`` runs, or one whose command line ``match`` (a regular
+    expression) finds; a zombie does not run. Ready unless it was stopped (SIGSTOP, a debugger). The
+    monitor itself is never what is meant."""
 
     def __init__(self, name: str, *, pid_file: str | None = None, match: str | None = None) -> None:
         """Raises ``ValueError`` for a pattern that is none, or if neither is given."""
@@ -43,13 +44,17 @@ class ProcessService:
         """It is only watched."""
 
     def probes(self) -> Mapping[CheckKind, Probe]:
-        return dict.fromkeys(CheckKind, self._check)
+        return {
+            CheckKind.STARTUP: self._check_alive,
+            CheckKind.READINESS: self._check_ready,
+            CheckKind.LIVENESS: self._check_alive,
+        }
 
     async def call(self, operation: str, **arguments: Any) -> Any:
         """``check`` is all that can be asked."""
         if operation != "check":
             raise CallerError(f"{operation!r} is nothing that a process does: ask for 'check'")
-        await self._check()
+        await self._check_ready()
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -59,9 +64,14 @@ class ProcessService:
             "pids": list(self._pids),
         }
 
-    async def _check(self) -> None:
+    async def _check_alive(self) -> None:
         self._pids = ()
         self._pids = await asyncio.to_thread(self._find)
+
+    async def _check_ready(self) -> None:
+        await self._check_alive()
+        if await asyncio.to_thread(lambda: all(map(is_stopped, self._pids))):
+            raise ServiceDown(f"process {', '.join(map(str, self._pids))} was stopped by a signal")
 
     def _find(self) -> tuple[int, ...]:
         if self._pid_file is not None:
@@ -113,6 +123,28 @@ def running() -> list[tuple[int, str]]:
         line = words.rstrip(b"\0").replace(b"\0", b" ") or head.partition(b"(")[2]
         found.append((int(name), line.decode(errors="replace")))
     return found
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process stands still until it is told to go on. Blocks, where there is no /proc for
+    as long as ``ps`` takes."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    except (OSError, IndexError):
+        if os.path.isdir("/proc/self"):
+            return False
+    return _state_from_ps(pid).startswith("T")
+
+
+def _state_from_ps(pid: int) -> str:
+    try:
+        listing = subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, timeout=_PS_LIMIT, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ServiceDown(f"ps does not tell how process {pid} stands: {error}") from error
+    return listing.stdout.decode(errors="replace").strip()
 
 
 def _from_ps() -> list[tuple[int, str]]:

@@ -146,9 +146,10 @@ class Supervisor:
     """Keeps one process running.
 
     ``env`` is added to this process's own. ``on_start`` gets each new ``Child`` before any of its
-    output is read; ``on_exit`` hears how it ended, and a start that failed is told as text. A command
-    that does not exist is tried again at the same pace, for it may be installed later. Used from one
-    loop; whoever is cancelled while waiting here cancels nothing else.
+    output is read; ``on_exit`` hears how it ended, and a start that failed is told as text;
+    ``on_crash`` hears why it ended though nobody had asked for it. A command that does not exist is
+    tried again at the same pace, for it may be installed later. Used from one loop; whoever is
+    cancelled while waiting here cancels nothing else.
     """
 
     def __init__(
@@ -165,6 +166,7 @@ class Supervisor:
         rng: random.Random | None = None,
         on_start: Callable[[Child], None] = lambda child: None,
         on_exit: Callable[[Exit | str], None] = lambda how: None,
+        on_crash: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.command = tuple(command)
         self.state = ProcessState.STOPPED
@@ -182,7 +184,9 @@ class Supervisor:
         self._rng = rng or random.Random()
         self._on_start = on_start
         self._on_exit = on_exit
+        self._on_crash = on_crash
         self._task: asyncio.Task[None] | None = None
+        self._started_at = 0.0
         self._wanted = False
         self._wake = asyncio.Event()
         self._tail = b""
@@ -211,6 +215,13 @@ class Supervisor:
         """End the process if it runs and start it again without delay."""
         self.reason = reason
         self._wake.set()
+        await self.start()
+
+    async def recover(self, reason: str, since: float) -> None:
+        """End the process if it is the one that ran at ``since`` (by the clock), to be started again
+        after the usual delay. One that waits to be started, or was since then, is recovered already."""
+        if self.child is not None and self._started_at <= since:
+            self.child.give_up(reason)
         await self.start()
 
     def tail(self) -> str:
@@ -288,7 +299,7 @@ class Supervisor:
             self.state, self.reason = ProcessState.UNSTARTABLE, str(error)
             self._on_exit(self.reason)
             return 0.0
-        started = self._clock()
+        started = self._started_at = self._clock()
         self.starts += 1
         self.state, self.reason, self.child = ProcessState.RUNNING, "", child
         self._on_start(child)
@@ -310,6 +321,7 @@ class Supervisor:
         if not self._wake.is_set():
             why = child.hopeless.result() if child.hopeless.done() else ""
             self.reason = f"{why}; {self.last_exit}" if why else str(self.last_exit)
+            self._on_crash(self.reason)
         self._on_exit(self.last_exit)
         return lasted
 

@@ -218,3 +218,22 @@ async def test_delays_double_up_to_the_limit() -> None:
     delays = [supervisor.delay(failures) for failures in (0, 1, 2, 3, 4, 5, 6, 10_000)]
     for delay, base in zip(delays, (1, 2, 4, 8, 16, 32, 60, 60), strict=True):
         assert base <= delay <= base * 1.1
+
+
+async def test_recovery_ends_what_ran_then_and_nothing_that_was_started_since(watch: Watch) -> None:
+    crashes: list[str] = []
+    watched = watch(["sleep", "600"], on_crash=crashes.append)
+    await watched.supervisor.start()
+    first = await watched.children.get()
+    now = asyncio.get_running_loop().time
+    await watched.supervisor.recover("it hangs", now())
+    await watched.exits.get()
+    second = await watched.children.get()
+    assert crashes == ["it hangs; ended by SIGTERM"]
+    await watched.supervisor.recover("an old story", now() - 60)
+    await asyncio.sleep(0.05)
+    assert (watched.supervisor.pid, watched.supervisor.starts) == (second.pid, 2)
+    assert second.pid != first.pid
+    await watched.supervisor.restart("a person's word")
+    await watched.children.get()
+    assert len(crashes) == 1, "what a person asks for is no crash"
