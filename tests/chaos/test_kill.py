@@ -47,15 +47,15 @@ def test_no_acknowledged_event_is_lost_over_thirty_kills(home: Path, tmp_path: P
     assert bus.stop() == 0
 
     acknowledged = {line for note in notes for line in note.read_text().split()}
-    handled = Counter(_names(home / "event-bus" / "logs" / "events.jsonl"))
-    dead = set(_dead(home))
+    handled = Counter(handled_names(home / "event-bus" / "logs" / "events.jsonl"))
+    dead = set(dead_names(home))
     assert len(acknowledged) > ROUNDS * PUBLISHERS
     assert acknowledged - set(handled) - dead == set()
-    _check_conservation(home, stats)
+    check_conservation(home, stats)
     assert not list((home / "event-bus").glob("events.db.damaged*"))
 
 
-def _names(log: Path) -> list[str]:
+def handled_names(log: Path) -> list[str]:
     """The handled events by name. A kill may cut the last line of a batch short; it is written again."""
     names = []
     for line in log.read_bytes().split(b"\n"):
@@ -71,7 +71,7 @@ def _names(log: Path) -> list[str]:
     return names
 
 
-def _dead(home: Path) -> list[str]:
+def dead_names(home: Path) -> list[str]:
     connection = sqlite3.connect(home / "event-bus" / "events.db")
     rows = connection.execute(
         "SELECT e.payload ->> '$.name' FROM deliveries d JOIN events e ON e.id = d.event_id "
@@ -81,7 +81,7 @@ def _dead(home: Path) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _check_conservation(home: Path, stats: dict[str, int]) -> None:
+def check_conservation(home: Path, stats: dict[str, int]) -> None:
     connection = sqlite3.connect(home / "event-bus" / "events.db")
     (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
     counted = dict(connection.execute("SELECT status, COUNT(*) FROM events GROUP BY status").fetchall())
