@@ -131,7 +131,7 @@ class ProbeSettings(Section, frozen=True):
 
 class ServiceProbes(Section, frozen=True):
     startup: ProbeSettings = ProbeSettings(interval=5.0, limit=30.0, failures=3)
-    readiness: ProbeSettings = ProbeSettings()
+    readiness: ProbeSettings = ProbeSettings(limit=5.0)
     liveness: ProbeSettings = ProbeSettings(interval=30.0)
 
 

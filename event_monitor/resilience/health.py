@@ -51,7 +51,7 @@ class CheckPolicy:
 STARTUP_SECONDS = 120.0
 POLICIES: Mapping[CheckKind, CheckPolicy] = {
     CheckKind.STARTUP: CheckPolicy(interval=5.0, limit=30.0, failures=3),
-    CheckKind.READINESS: CheckPolicy(interval=10.0, failures=2),
+    CheckKind.READINESS: CheckPolicy(interval=10.0, limit=5.0, failures=2),
     CheckKind.LIVENESS: CheckPolicy(interval=30.0, failures=2),
 }
 
@@ -125,8 +125,7 @@ class HealthMonitor:
         track = self._tracks[kind]
         track.in_a_row, track.last_passed = self.policies[kind].failures, False
         if track.health is not Health.FAIL:
-            track.health = Health.FAIL
-            self.on_change(kind, Health.FAIL, reason)
+            self._decide(kind, Health.FAIL, reason)
 
     async def run(self) -> None:
         """Check for ever."""
@@ -201,9 +200,13 @@ class HealthMonitor:
         verdict = Health.PASS if passed else Health.FAIL
         first = track.health is Health.UNKNOWN and passed
         if (track.in_a_row >= needed or first) and track.health is not verdict:
-            track.health = verdict
-            track.counters.changes += 1
-            tell(self.on_change, kind, verdict, error or "the check passed")
+            self._decide(kind, verdict, error or "the check passed")
+
+    def _decide(self, kind: CheckKind, verdict: Health, reason: str) -> None:
+        track = self._tracks[kind]
+        track.health = verdict
+        track.counters.changes += 1
+        tell(self.on_change, kind, verdict, reason)
 
 
 def _next_turn(turn: float, interval: float, now: float) -> float:
