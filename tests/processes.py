@@ -10,17 +10,32 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 READY_WITHIN = 30.0
 
 
-class Headless:
-    """A running ``event-monitor --headless`` on a home."""
+class DidNotStart(AssertionError):
+    """``event-monitor`` ended before it was ready, with this exit status and these errors."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, status: int, errors: str) -> None:
+        super().__init__(f"it did not start (exit status {status}): {errors}")
+        self.status = status
+        self.errors = errors
+
+
+class Headless:
+    """A running ``event-monitor --headless`` on a home; ``environment`` is added to this process's,
+    ``before`` runs in the child before the program."""
+
+    def __init__(
+        self,
+        home: Path,
+        environment: Mapping[str, str] | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> None:
         self.home = home
         self.errors = home.parent / f"{home.name}.stderr"
         with self.errors.open("ab") as errors:
@@ -29,12 +44,13 @@ class Headless:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {})},
+                preexec_fn=before,
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            self.process.wait()
-            raise AssertionError(f"it did not start: {self.errors.read_text()}")
+            raise DidNotStart(self._reap(), self.errors.read_text())
         self.ready: dict[str, Any] = json.loads(line)
         self.socket = str(self.ready["socket"])
 
@@ -68,9 +84,11 @@ class Headless:
 
 
 @contextlib.contextmanager
-def headless(home: Path) -> Iterator[Headless]:
+def headless(
+    home: Path, environment: Mapping[str, str] | None = None, before: Callable[[], None] | None = None
+) -> Iterator[Headless]:
     """A bus on ``home`` for the length of a block."""
-    running = Headless(home)
+    running = Headless(home, environment, before)
     try:
         yield running
     finally:
