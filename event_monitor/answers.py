@@ -259,13 +259,13 @@ class Answers:
         return self._overview.stats()
 
     async def _state(self, message: m.GetState) -> r.StateReport:
-        machine = self._machine
+        state, since, reason = self._driver.shown()
         return r.StateReport(
-            state=machine.state,
-            since=machine.since,
-            reason=machine.reason,
-            history=list(machine.history) if message.history else [],
-            refused=list(machine.refused) if message.history else [],
+            state=state,
+            since=since,
+            reason=reason,
+            history=list(self._machine.history) if message.history else [],
+            refused=list(self._machine.refused) if message.history else [],
         )
 
     async def _events(self, message: m.QueryEvents) -> r.EventPage:

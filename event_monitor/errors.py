@@ -82,6 +82,12 @@ class StoreTooNew(EventMonitorError):
     code = "store_too_new"
 
 
+class HomeUnusable(EventMonitorError):
+    """The home's files cannot be made or read: nothing was started."""
+
+    code = "home_unusable"
+
+
 class AlreadyRunning(EventMonitorError):
     """Another process owns this home."""
 
@@ -118,6 +124,7 @@ _BY_CODE: dict[str, type[EventMonitorError]] = {
         BusClosed,
         StoreUnavailable,
         StoreTooNew,
+        HomeUnusable,
         AlreadyRunning,
         Busy,
         NoBus,

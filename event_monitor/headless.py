@@ -15,8 +15,12 @@ from event_monitor.steady import settle_down
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
+RESTART_PAUSE = 1.0
+
+
 def run_headless(paths: HomePaths) -> int:
-    """Run until SIGTERM, SIGINT or SIGHUP; then settle, store and answer 0."""
+    """Run until SIGTERM, SIGINT or SIGHUP; then settle, store and answer 0. When the store turns out to
+    be damaged, start again with a fresh one."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     async def serve() -> None:
@@ -25,12 +29,27 @@ def run_headless(paths: HomePaths) -> int:
         for number in SIGNALS:
             loop.add_signal_handler(number, stopping.set)
         runtime = await Runtime.start(paths)
-        try:
-            print(json.dumps({"ready": True, "pid": os.getpid(), "socket": paths.socket}), flush=True)
-            settle_down()
-            await stopping.wait()
-        finally:
-            await runtime.stop()
+        print(json.dumps({"ready": True, "pid": os.getpid(), "socket": paths.socket}), flush=True)
+        settle_down()
+        while True:
+            try:
+                await _either(stopping, runtime.damaged)
+            finally:
+                await runtime.stop()
+            if stopping.is_set():
+                return
+            await asyncio.sleep(RESTART_PAUSE)
+            runtime = await Runtime.start(paths)
 
     asyncio.run(serve())
     return 0
+
+
+async def _either(*events: asyncio.Event) -> None:
+    """Return when one of the events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -30,15 +30,16 @@ class Overview:
         """The picture; without the feed if that still is at ``feed_revision``."""
         runtime = self._runtime
         feed, machine = runtime.feed, runtime.machine
+        state, since, reason = runtime.driver.shown()
         return Snapshot(
             at=to_iso(self._clock.wall()),
             home=runtime.paths.home,
             version=__version__,
             uptime=self._clock.monotonic() - self._started,
             pid=os.getpid(),
-            state=machine.state,
-            state_since=machine.since,
-            state_reason=machine.reason,
+            state=state,
+            state_since=since,
+            state_reason=reason,
             transitions=tuple(machine.history)[-10:],
             rate=self._rate(),
             queue=self._queue(),
@@ -131,7 +132,7 @@ class Overview:
         totals, queue, rate = self._totals(), self._queue(), self._rate()
         store_bytes, wal_bytes = runtime.bus.store.sizes()
         return Stats(
-            state=runtime.machine.state,
+            state=runtime.driver.shown()[0],
             events_per_second=rate.per_second,
             queue_depth=queue.depth,
             published=totals.published,

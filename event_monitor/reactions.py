@@ -63,6 +63,22 @@ class Reactions:
             self._driver.clear("store", "the event store can be written again")
         else:
             self._driver.fail("store", f"the event store cannot be written: {error}")
+            self._alerts.raise_alert(
+                Severity.CRITICAL,
+                "The event store cannot be written",
+                f"{error}: free some space or mend the disk or its rights; what was accepted is kept, "
+                "publishing goes on by itself as soon as writing works",
+            )
+
+    def on_damage(self, error: Exception) -> None:
+        """The store's file is damaged: nothing more can be trusted to it."""
+        self._driver.fail("store", f"the event store is damaged: {error}", critical=True)
+        self._alerts.raise_alert(
+            Severity.CRITICAL,
+            "The event store is damaged",
+            f"{error}: at the next start it is set aside, never deleted, and a fresh one is begun; "
+            "--headless does so by itself, end and start a dashboard",
+        )
 
     def on_replay(self, severity: Severity, title: str, detail: str) -> None:
         """Something happened to a replay that nobody may be looking at."""

@@ -23,7 +23,7 @@ from event_monitor.configured import Configured, configured, read_configuration
 from event_monitor.control.lock import HomeLock
 from event_monitor.control.server import ControlServer
 from event_monitor.control.spool import Spool
-from event_monitor.errors import StoreUnavailable
+from event_monitor.errors import HomeUnusable, StoreUnavailable
 from event_monitor.kill_switch import KillSwitch
 from event_monitor.messages import GetService, Message
 from event_monitor.model import Severity
@@ -80,11 +80,12 @@ class Runtime:
         self._tasks: list[asyncio.Task[None]] = []
         self._cleanup = contextlib.AsyncExitStack()
         self._grace = STOP_GRACE
+        self.damaged = asyncio.Event()
 
     @classmethod
     async def start(cls, paths: HomePaths, settings: Settings | None = None, *, demo: bool = False) -> Self:
         """Start all parts. Raises ``InvalidConfig`` before anything is touched, ``AlreadyRunning``
-        if a live process owns the home, ``StoreTooNew`` or ``StoreUnavailable``."""
+        if a live process owns the home, ``StoreTooNew``, ``StoreUnavailable`` or ``HomeUnusable``."""
         stamps = Stamps(paths.settings, paths.rules)
         if settings is None:
             found = await asyncio.to_thread(read_configuration, paths.settings)
@@ -94,6 +95,12 @@ class Runtime:
         runtime = cls(paths, found.settings, demo=demo)
         try:
             await runtime._start(rules, found, stamps, from_file=settings is None)
+        except OSError as error:
+            await runtime.stop(grace=0)
+            raise HomeUnusable(
+                f"{paths.home} cannot be used: {error}",
+                "check that it is a directory of yours, writable, on a disk with room, then start again",
+            ) from error
         except BaseException:
             await runtime.stop(grace=0)
             raise
@@ -187,7 +194,9 @@ class Runtime:
         self._cleanup.push_async_callback(self._reloader.close)
         self._cleanup.push_async_callback(self.replays.stop)
         await self.services.start()
-        await self._intake.take()
+        with contextlib.suppress(OSError, StoreUnavailable):
+            # What cannot be taken now is tried again once a second.
+            await self._intake.take()
         await self.replays.start()
         for name in self.breakers.names:
             if self.breakers.report(name).state == BreakerState.OPEN.value:
@@ -212,6 +221,7 @@ class Runtime:
         self.bus.dispatcher.on_settled = self.feed.changed
         self.bus.dispatcher.on_dead = told.on_dead
         self.bus.store.on_trouble = told.on_trouble
+        self.bus.store.on_damage = lambda error: self._on_damage(told, error)
         self.replays.on_note = told.on_replay
         self.machine.on_transition = told.on_transition
         self.driver.on_unsaved = told.on_unsaved
@@ -222,6 +232,10 @@ class Runtime:
         self.bus.on_breaker = lambda name, breaker: self.breakers.adopt(TARGET + name, breaker)
         self.bus.on_breaker_gone = lambda name: self.breakers.forget(TARGET + name)
         return told
+
+    def _on_damage(self, told: Reactions, error: Exception) -> None:
+        told.on_damage(error)
+        self.damaged.set()
 
     # --- the entrance -----------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ event still waits to be handed over to all of its targets; ``route`` names its l
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable
@@ -217,13 +218,30 @@ def check(connection: sqlite3.Connection, path: Path, deep_below: int = 16 * 102
     """Raise ``sqlite3.DatabaseError`` if the file is not a sound database.
 
     A file below ``deep_below`` bytes is checked whole; of a larger one the parts that a start
-    reads anyway, so that a start stays fast.
+    reads anyway, so that a start stays fast. One that a former run found damaged is checked whole
+    whatever its size, and its indexes too.
     """
     connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    if path.stat().st_size < deep_below:
+    mark = _suspicion(path)
+    if mark.exists():
+        (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(str(verdict))
+        mark.unlink(missing_ok=True)
+    elif path.stat().st_size < deep_below:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(str(verdict))
+
+
+def suspect(path: Path) -> None:
+    """Leave a mark that the next start is to check the whole file; as far as the disk allows."""
+    with contextlib.suppress(OSError):
+        _suspicion(path).touch(mode=0o600)
+
+
+def _suspicion(path: Path) -> Path:
+    return Path(f"{path}.suspect")
 
 
 def set_aside(path: Path) -> Path:
@@ -238,4 +256,5 @@ def set_aside(path: Path) -> Path:
         companion = Path(f"{path}{suffix}")
         if companion.exists():
             companion.rename(f"{target}{suffix}")
+    _suspicion(path).unlink(missing_ok=True)
     return target

@@ -47,13 +47,15 @@ _PRAGMAS = (
 class EventStore:
     """One home's database. ``on_commit`` hears of the accepted events in the order of their ids,
     ``on_answered`` how many of those that were appended are now accepted or refused;
-    ``on_trouble`` hears the error when writing begins to fail and ``None`` when it works again."""
+    ``on_trouble`` hears the error when writing begins to fail and ``None`` when it works again,
+    ``on_damage`` once that the file turned out to be damaged: it is examined at the next ``open``."""
 
     def __init__(self, path: Path, writer: Database, reader: Database, checkpointer: Database) -> None:
         self.path = path
         self.on_commit: Callable[[list[InFlight]], None] = lambda records: None
         self.on_answered: Callable[[int], None] = lambda count: None
         self.on_trouble: Callable[[Exception | None], None] = lambda error: None
+        self.on_damage: Callable[[Exception], None] = lambda error: None
         self.set_aside: Path | None = None
         self.counters: Counter[str] = Counter()
         self._writer = writer
@@ -67,6 +69,7 @@ class EventStore:
         self._wake = asyncio.Event()
         self._settle_timer: asyncio.TimerHandle | None = None
         self._trouble: Exception | None = None
+        self._damaged = False
         self._dirty = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -82,7 +85,7 @@ class EventStore:
             try:
                 writer = await _open_writer(path, durability)
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
+                if not _is_damage(error) and not _is_corruption(error):
                     raise
                 logger.error("%s is damaged or not ours (%s): set aside", path, error)
                 aside = schema.set_aside(path)
@@ -305,6 +308,16 @@ class EventStore:
             logger.error("the store cannot be written: %s", error)
             self._trouble = error
             self.on_trouble(error)
+        self._look_for_damage(error)
+
+    def _look_for_damage(self, error: Exception) -> None:
+        """Report a file that SQLite calls damaged, once, and have the next ``open`` examine all of it."""
+        if self._damaged or not _is_corruption(error):
+            return
+        self._damaged = True
+        logger.error("%s is damaged: %s", self.path, error)
+        schema.suspect(self.path)
+        self.on_damage(error)
 
     @property
     def trouble(self) -> Exception | None:
@@ -318,6 +331,7 @@ class EventStore:
         try:
             return await self._reader.run(work)
         except sqlite3.Error as error:
+            self._look_for_damage(error)
             raise _unavailable(error) from error
 
     def sizes(self) -> tuple[int, int]:
@@ -392,6 +406,12 @@ async def _open_writer(path: Path, durability: str) -> Database:
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
     """Damage and foreign content, as against a lock, a full disk or missing rights."""
     return not isinstance(error, sqlite3.OperationalError)
+
+
+def _is_corruption(error: Exception) -> bool:
+    """SQLite has found the content of the file wrong, at whatever it was doing."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 _ENVIRONMENT = frozenset(

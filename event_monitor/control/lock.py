@@ -29,8 +29,12 @@ class HomeLock:
                 f"an event-monitor with process id {number} runs on {path.parent.parent}",
                 "start event-monitor without --headless to watch it, or end that process",
             ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let another process own the home. Safe to call twice."""

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from event_monitor.model import SystemState
+from event_monitor.model import SystemState, Transition
 from event_monitor.resilience.listeners import tell
 from event_monitor.system.state_machine import StateMachine, TransitionNotSaved, TransitionRefused
 
@@ -31,6 +31,9 @@ class Condition:
     recovering: bool = False
 
 
+_WORSE = frozenset({_S.DEGRADED, _S.FAILED})
+
+
 class StateDriver:
     """Keeps the state machine where the conditions want it. ``run`` makes the transitions;
     ``on_unsaved`` hears of one that could not be saved, which is tried again."""
@@ -43,6 +46,7 @@ class StateDriver:
         self._ready = False
         self._changed = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
+        self._unsaved: Transition | None = None
         self.on_unsaved: Callable[[TransitionNotSaved], None] = lambda error: None
 
     def begin(self) -> None:
@@ -90,6 +94,14 @@ class StateDriver:
         self._changed.set()
         await future
 
+    def shown(self) -> tuple[SystemState, str, str]:
+        """The state that people are told, since when, and why. That is the machine's, except that a
+        disk which cannot take a turn for the worse does not hide it: it is often what went wrong."""
+        unsaved = self._unsaved
+        if unsaved is not None and unsaved.to_state in _WORSE:
+            return unsaved.to_state, unsaved.at, unsaved.reason
+        return self._machine.state, self._machine.since, self._machine.reason
+
     def wanted(self) -> tuple[SystemState, str]:
         """The state that the conditions call for, and why."""
         if self._maintenance is not None:
@@ -114,6 +126,7 @@ class StateDriver:
                 self._changed.clear()
                 waiting, self._waiting = self._waiting, []
                 unsaved = await self._follow() if self._ready else None
+                self._note(unsaved)
                 if unsaved is not None:
                     tell(self.on_unsaved, unsaved)
                     asyncio.get_running_loop().call_later(RETRY_DELAY, self._changed.set)
@@ -123,6 +136,12 @@ class StateDriver:
         finally:
             for future in (*waiting, *self._waiting):
                 future.cancel()
+
+    def _note(self, error: TransitionNotSaved | None) -> None:
+        transition = error.transition if error is not None else None
+        known = self._unsaved
+        if transition is None or known is None or known.to_state is not transition.to_state:
+            self._unsaved = transition
 
     async def _follow(self) -> TransitionNotSaved | None:
         """Take the steps to the wanted state; the error if one could not be saved."""

@@ -51,6 +51,10 @@ class TransitionNotSaved(EventMonitorError):
 
     code = "transition_not_saved"
 
+    def __init__(self, message: str, advice: str = "", transition: Transition | None = None) -> None:
+        super().__init__(message, advice)
+        self.transition = transition
+
 
 class _Saved(msgspec.Struct):
     """What ``current.json`` holds."""
@@ -128,6 +132,7 @@ class StateMachine:
                 raise TransitionNotSaved(
                     f"{self.state} → {to} could not be saved: {error}",
                     f"check that {self._path.parent} is writable and the disk has room",
+                    transition,
                 ) from error
             self.state, self.since, self.reason = to, transition.at, reason
             self.history.append(transition)

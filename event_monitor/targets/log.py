@@ -32,7 +32,7 @@ class LogTarget:
         self._settings = settings
         self._mask = tuple(mask)
         self._sync = sync
-        self._checked = False
+        self._whole_lines = False
 
     async def handle(self, batch: Sequence[Pending]) -> None:
         """Write a batch as one append."""
@@ -47,19 +47,20 @@ class LogTarget:
         self._rotate(len(lines))
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if not self._checked:
+            if not self._whole_lines:
                 lines = self._close_torn_line(file) + lines
+            self._whole_lines = False
             view = memoryview(lines)
             while view:
                 view = view[os.write(file, view) :]
+            self._whole_lines = True
             if self._sync:
                 os.fsync(file)
         finally:
             os.close(file)
 
     def _close_torn_line(self, file: int) -> bytes:
-        """A newline, if a former run was killed within a line."""
-        self._checked = True
+        """A newline, if a write ended within a line: its process was killed, or the disk was full."""
         size = os.fstat(file).st_size
         return b"\n" if size and os.pread(file, 1, size - 1) != b"\n" else b""
 

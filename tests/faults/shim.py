@@ -53,9 +53,7 @@ class Faults:
             "FAULT_CLOCK": str(self._clock),
         }
 
-    def arm(
-        self, first: int, code: int = errno.ENOSPC, *, calls: int = 1, kinds: str = ALL_KINDS
-    ) -> None:
+    def arm(self, first: int, code: int = errno.ENOSPC, *, calls: int = 1, kinds: str = ALL_KINDS) -> None:
         """From now on the ``first``-th call and those after it, ``calls`` in all, fail with ``code``."""
         self._generation += 1
         draft = self._plan.with_suffix(".draft")
