@@ -262,15 +262,27 @@ class Runtime:
     # --- once a second ----------------------------------------------------------------------
 
     async def _tick_forever(self) -> None:
+        unreadable: str | None = None
         while True:
             await asyncio.sleep(TICK)
             try:
                 await self._reloader.watch()
                 await self._intake.take()
+                unreadable = None
             except StoreUnavailable as error:
                 logger.warning("%s", error)
             except OSError as error:
-                logger.warning("the home cannot be read: %s", error)
+                if str(error) != unreadable:
+                    unreadable = str(error)
+                    self._tell_unreadable(error)
+
+    def _tell_unreadable(self, error: OSError) -> None:
+        logger.warning("the home cannot be read: %s", error)
+        self.alerts.raise_alert(
+            Severity.WARNING,
+            "Part of the home cannot be read",
+            f"{error}: mend its rights or what stands in its place; it is tried again every second",
+        )
 
     async def _begin(self) -> None:
         """Leave INITIALIZING once every service has a verdict on its startup, or none came in time."""

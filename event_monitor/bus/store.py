@@ -85,7 +85,7 @@ class EventStore:
             try:
                 writer = await _open_writer(path, durability)
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error) and not _is_corruption(error):
+                if not (_is_damage(error) or _is_corruption(error) or path.is_dir()):
                     raise
                 logger.error("%s is damaged or not ours (%s): set aside", path, error)
                 aside = schema.set_aside(path)

@@ -1,0 +1,121 @@
+"""A disk that is really full, a home that is really read-only, descriptors that run out, a process that sleeps."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.account import Account, alerts, check_files, state, well
+from tests.processes import DidNotStart, Headless, connect, exchange, headless, wait_for
+
+
+@pytest.fixture
+def small_disk(home: Path) -> Iterator[Path]:
+    """A home of eight megabytes."""
+    home.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", str(home)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield home
+    finally:
+        subprocess.run(["umount", "--lazy", str(home)], check=True)
+
+
+def test_a_disk_that_is_really_full_refuses_and_recovers(small_disk: Path) -> None:
+    """Scenario 25 on a real file system."""
+    account = Account(small_disk)
+    filler = small_disk / "filler"
+    with headless(small_disk) as bus:
+        well(bus)
+        assert account.publish(bus)
+        saved = (small_disk / "state" / "current.json").read_bytes()
+        _fill_up(filler)
+        while account.publish(bus, size=60_000):
+            pass
+        assert wait_for(lambda: state(bus) == "DEGRADED")
+        assert bus.ask(do="get_snapshot")["state"] == "DEGRADED"
+        assert "free some space" in alerts(bus)["The event store cannot be written"]
+        assert (small_disk / "state" / "current.json").read_bytes() == saved
+        filler.unlink()
+        well(bus)
+        assert account.publish(bus)
+        well(bus)
+    check_files(small_disk)
+    assert account.missing() == set()
+    assert {error["code"] for error in account.refusals} == {"store_unavailable"}
+
+
+def test_a_read_only_home_refuses_the_start_in_plain_words(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(DidNotStart) as refused:
+        Headless(small_disk)
+    assert refused.value.status == 1
+    assert "Read-only file system" in refused.value.errors
+    assert "writable" in refused.value.errors
+    assert len(refused.value.errors.splitlines()) == 1
+
+
+def test_descriptors_that_run_out_cost_connections_only(home: Path) -> None:
+    account = Account(home)
+    with headless(home, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))) as bus:
+        well(bus)
+        with contextlib.ExitStack() as connections:
+            held = [connections.enter_context(contextlib.closing(connect(bus.socket))) for _ in range(40)]
+            asked = 0
+            for connection in held:
+                connection.settimeout(0.5)
+                with contextlib.suppress(OSError):
+                    asked += exchange(connection, {"do": "ping"})["ok"]
+            assert asked > 10
+            before = _processor_seconds(bus.process.pid)
+            began = time.monotonic()
+            time.sleep(2)
+            busy = (_processor_seconds(bus.process.pid) - before) / (time.monotonic() - began)
+            assert busy < 0.5, f"{busy:.0%} of a processor while no descriptor is free"
+            held[0].settimeout(30)
+            reply = exchange(held[0], {"do": "publish", "event_type": "a.b", "payload": {}})
+            assert reply["ok"] or reply["error"]["code"] == "store_unavailable"
+        wait_for(lambda: account.publish(bus))
+        well(bus)
+    check_files(home)
+    assert account.missing() == set()
+
+
+@pytest.mark.slow
+def test_a_process_that_was_suspended_goes_on_without_a_storm(home: Path) -> None:
+    account = Account(home)
+    with headless(home) as bus:
+        well(bus)
+        before = bus.ask(do="get_stats")["published"]
+        os.kill(bus.process.pid, signal.SIGSTOP)
+        time.sleep(12)
+        os.kill(bus.process.pid, signal.SIGCONT)
+        assert account.publish(bus)
+        well(bus)
+        assert alerts(bus) == {}
+        assert bus.ask(do="get_stats")["published"] == before + 1
+        history = bus.ask(do="get_state", history=True)["history"]
+        assert [step["to"] for step in history] == ["HEALTHY"]
+    assert account.missing() == set()
+
+
+def _fill_up(path: Path) -> None:
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
