@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import math
 import os
 from pathlib import Path
 from typing import Any, Self
@@ -51,6 +53,7 @@ TICK = 1.0
 STOP_GRACE = 5.0
 STARTUP_PATIENCE = 20.0
 CLEANUP_INTERVAL = 3_600.0
+DESCRIPTOR_ALERTS = 60.0
 
 
 class Runtime:
@@ -127,6 +130,7 @@ class Runtime:
         self.switch = KillSwitch(self.bus.store, self.breakers, self.services.names)
         await self.alerts.load()
         await self.breakers.load()
+        self._watch_descriptors()
         notes = [await self.machine.load(), _aside_note(self.bus)]
         lines = self.settings.dashboard.feed_lines
         self.feed.restore(await self.bus.store.read(lambda connection: read_recent(connection, lines)))
@@ -232,6 +236,28 @@ class Runtime:
         self.bus.on_breaker = lambda name, breaker: self.breakers.adopt(TARGET + name, breaker)
         self.bus.on_breaker_gone = lambda name: self.breakers.forget(TARGET + name)
         return told
+
+    def _watch_descriptors(self) -> None:
+        """Tell when the loop cannot accept a connection for want of descriptors; it tries again."""
+        loop = asyncio.get_running_loop()
+        told_at = -math.inf
+
+        def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            nonlocal told_at
+            error, now = context.get("exception"), self._clock.monotonic()
+            exhausted = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+            if exhausted and now - told_at > DESCRIPTOR_ALERTS:
+                told_at = now
+                self.alerts.raise_alert(
+                    Severity.WARNING,
+                    "File descriptors have run out",
+                    "new connections wait until some are free: close clients, or raise the limit (ulimit -n)",
+                )
+            loop.default_exception_handler(context)
+
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(on_error)
+        self._cleanup.callback(loop.set_exception_handler, before)
 
     def _on_damage(self, told: Reactions, error: Exception) -> None:
         told.on_damage(error)

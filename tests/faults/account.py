@@ -84,6 +84,11 @@ def check_files(home: Path) -> None:
     """The database is sound and the state file is whole."""
     with contextlib.closing(sqlite3.connect(home / "event-bus" / "events.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    check_state_file(home)
+
+
+def check_state_file(home: Path) -> None:
+    """The state file is the last one that was written whole."""
     saved = home / "state" / "current.json"
     assert not saved.exists() or json.loads(saved.read_text())["format"] == 1
 

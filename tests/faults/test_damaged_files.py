@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import random
 import sqlite3
@@ -13,45 +11,16 @@ from pathlib import Path
 import pytest
 
 from event_monitor.bus.store import EventStore
-from event_monitor.clock import LoopClock
 from event_monitor.errors import StoreTooNew, StoreUnavailable
-from event_monitor.model import SystemState
-from event_monitor.system.state_machine import StateMachine
 from tests.faults.account import Account, alerts, check_files, well
 from tests.processes import DidNotStart, Headless, connect, exchange, headless, wait_for
 
 Spoil = Callable[[Path], object]
 
-_STATES: dict[str, Spoil] = {
-    "truncated": lambda path: path.write_bytes(b'{"format":1,"state":"HEAL'),
-    "not-a-number": lambda path: path.write_text('{"format":NaN}'),
-    "unknown-version": lambda path: path.write_text(
-        '{"format":99,"state":"HEALTHY","since":"","reason":"","history":[]}'
-    ),
-    "unknown-state": lambda path: path.write_text(
-        '{"format":1,"state":"SPLENDID","since":"","reason":"","history":[]}'
-    ),
-    "ten-megabytes": lambda path: path.write_bytes(b"[" * 10_000_000),
+_SPOILS: dict[str, Spoil] = {
     "binary": lambda path: path.write_bytes(bytes(range(256)) * 8),
-    "empty": lambda path: path.write_bytes(b""),
     "directory": lambda path: path.mkdir(),
 }
-
-
-@pytest.mark.parametrize("spoil", _STATES.values(), ids=_STATES)
-async def test_a_damaged_state_file_is_kept_aside_and_the_start_is_safe(tmp_path: Path, spoil: Spoil) -> None:
-    """Scenario 41, its last part."""
-    saved = tmp_path / "current.json"
-    spoil(saved)
-    content = saved.read_bytes() if saved.is_file() else None
-    machine = StateMachine(saved, LoopClock(asyncio.get_running_loop()))
-    note = await machine.load()
-    (kept,) = tmp_path.glob("current.json.damaged-*")
-    assert note is not None and kept.name in note
-    assert content is None or kept.read_bytes() == content
-    assert machine.state is SystemState.INITIALIZING
-    await machine.change(SystemState.HEALTHY, "all is well")
-    assert json.loads(saved.read_text())["state"] == "HEALTHY"
 
 
 def test_a_person_is_told_of_a_damaged_state_file(home: Path) -> None:
@@ -68,7 +37,7 @@ def test_a_person_is_told_of_a_damaged_state_file(home: Path) -> None:
 def test_a_settings_file_that_cannot_be_read_refuses_the_start(home: Path, name: str, spoil: str) -> None:
     path = home / "event-bus" / name
     path.parent.mkdir(parents=True)
-    _STATES[spoil](path)
+    _SPOILS[spoil](path)
     with pytest.raises(DidNotStart) as refused:
         Headless(home)
     assert refused.value.status in (1, 2)
