@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -64,6 +65,29 @@ async def test_the_log_is_rotated_by_size_and_the_oldest_goes(tmp_path: Path) ->
     assert all((tmp_path / name).stat().st_size <= 4_096 for name in names)
     kept = [line["id"] for name in reversed(names) for line in lines(tmp_path / name)]
     assert kept == list(range(kept[0], 60)) and 0 < kept[0] < 50
+
+
+async def test_a_line_that_a_full_disk_cut_short_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = LogTarget(tmp_path, LogTargetSettings())
+    await target.handle(batch(event(1)))
+    really = os.write
+
+    def write_half(file: int, data: memoryview) -> int:
+        monkeypatch.setattr(os, "write", refuse)
+        return really(file, data[:20])
+
+    def refuse(file: int, data: memoryview) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", write_half)
+    with pytest.raises(OSError, match="No space"):
+        await target.handle(batch(event(2)))
+    monkeypatch.setattr(os, "write", really)
+    await target.handle(batch(event(2)))
+    whole = [line for line in target.path.read_bytes().splitlines() if line.endswith(b"}")]
+    assert [json.loads(line)["id"] for line in whole] == [1, 2]
 
 
 async def test_a_log_that_keeps_no_old_file_begins_anew(tmp_path: Path) -> None:

@@ -161,3 +161,22 @@ async def test_whoever_waits_for_a_driver_that_ends_waits_no_longer(tmp_path: Pa
     async with asyncio.timeout(5):
         await asyncio.wait([waiting])
     assert waiting.cancelled() or machine.state is _S.MAINTENANCE
+
+
+async def test_a_full_disk_does_not_hide_the_turn_for_the_worse(tmp_path: Path) -> None:
+    async with driving(tmp_path / "state") as (driver, machine):
+        driver.begin()
+        await reach(machine, _S.HEALTHY)
+        saved = (tmp_path / "state" / "current.json").read_bytes()
+        (tmp_path / "state" / ".current.json.new").mkdir()
+        driver.fail("store", "the disk is full")
+        with pytest.raises(TransitionNotSaved):
+            await driver.settle()
+        assert machine.state is _S.HEALTHY
+        assert (tmp_path / "state" / "current.json").read_bytes() == saved
+        state, since, reason = driver.shown()
+        assert (state, reason) == (_S.DEGRADED, "the disk is full")
+        assert since > machine.since
+        (tmp_path / "state" / ".current.json.new").rmdir()
+        await reach(machine, _S.DEGRADED)
+        assert driver.shown() == (machine.state, machine.since, machine.reason)
