@@ -1,4 +1,4 @@
-"""A handler that gives every event up at once, for tests of dead letters: ``py:tests.faults.failing:fail``."""
+"""A handler that gives every event up at once: ``py:tests.faults.failing:fail``."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_a_process_that_was_suspended_goes_on_without_a_storm(home: Path) -> Non
         well(bus)
         before = bus.ask(do="get_stats")["published"]
         os.kill(bus.process.pid, signal.SIGSTOP)
-        time.sleep(12)
+        time.sleep(10)
         os.kill(bus.process.pid, signal.SIGCONT)
         assert account.publish(bus)
         well(bus)

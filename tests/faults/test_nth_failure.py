@@ -16,7 +16,7 @@ from tests.faults.account import Account, alerts, check_files, state, well
 from tests.faults.shim import FOR_EVER, SHORT_WRITE, Faults
 from tests.processes import DidNotStart, Headless, headless, wait_for
 
-STRIDE = int(os.environ.get("EVENT_MONITOR_FAULT_STRIDE", "8"))
+STRIDE = int(os.environ.get("EVENT_MONITOR_FAULT_STRIDE", "11"))
 ROUND = 6
 
 
