@@ -17,6 +17,7 @@ from event_monitor.config import FallbackSettings, ServiceSettings, Settings, St
 from event_monitor.model import SystemState
 from event_monitor.paths import HomePaths
 from event_monitor.resilience.fallback import Answer, FallbacksExhausted
+from event_monitor.resilience.health import CheckKind
 from event_monitor.runtime import Runtime
 from event_monitor.services.guard import ServiceGuard
 from tests.services.repository_helper import Repository
@@ -42,9 +43,17 @@ class Chain:
         await until(lambda: self.guard.service.describe()["pid"] is None)
 
     async def begin_server(self) -> None:
+        """Start the server again and wait until it has been seen to answer: the verdicts of before may
+        still be good while it starts."""
         await self.runtime.handle(m.RestartService(service=self.guard.name))
         await self.runtime.handle(m.SetBreaker(name=self.guard.name, action="reset"))
-        await until(lambda: self.guard.service.describe()["pid"])
+        began = asyncio.get_running_loop().time()
+        await until(
+            lambda: any(
+                result.kind is CheckKind.READINESS and result.at >= began and result.error is None
+                for _, result in self.guard.recent
+            )
+        )
 
 
 def settings(name: str, *chain: str, **sections: Any) -> Settings:
