@@ -59,6 +59,7 @@ def check_call_and_permit(module: ModuleType, limits: settings) -> None:
     @given(STEPS)
     @example([("begin", 0), ("reset", 0), ("success", 0)])
     @example([("begin", 0), ("failure", 0), ("begin", 0), ("success", 0)])
+    @example([("begin", 0), ("wait", 3), ("success", 0)])
     def alike(steps: list[tuple[str, int]]) -> None:
         clock = Clock()
 
