@@ -13,7 +13,6 @@ import logging
 import os
 import socket
 import stat
-from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import msgspec
 
 from event_monitor.bus.streams import EventStream
 from event_monitor.config import SocketSettings
+from event_monitor.control.framing import Frames
 from event_monitor.control.peer import peer_uid
 from event_monitor.errors import AlreadyRunning, Busy, EventMonitorError, InvalidRequest
 from event_monitor.messages import AnyMessage
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 Handle = Callable[[Any], Awaitable[Any]]
 
+# A Unix socket refuses at once whom its queue has no place for: a burst must fit into it.
+_BACKLOG = 1_024
 _READ_AHEAD = 64
 _HIGH_WATER = 262_144
 _decode = msgspec.json.Decoder(AnyMessage).decode
@@ -45,38 +47,41 @@ class ControlServer:
         self.settings = settings
         self.connections: dict[Connection, None] = {}
         self._server: asyncio.Server | None = None
+        self._bound: tuple[int, int] | None = None
 
     async def start(self) -> None:
-        """Bind and listen. The caller owns the home's lock, so a socket that is there is a dead
-        owner's and is replaced; anything else at that path is left alone and ``AlreadyRunning``
-        raised."""
+        """Bind and listen. A dead owner's socket at that path is replaced; a live one, and anything
+        that is no socket, is left alone and ``AlreadyRunning`` raised."""
         directory = self.path.parent
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_directory(directory)
-        with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISSOCK(os.lstat(self.path).st_mode):
-                raise AlreadyRunning(f"{self.path} is not a socket", "move it away, then start again")
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         temporary = f"{self.path}~"
+        for path in (str(self.path), temporary):
+            _check_replaceable(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             listener.bind(temporary)
             os.chmod(temporary, 0o600)
-            listener.listen(self.settings.max_connections)
+            listener.listen(_BACKLOG)
+            self._bound = _identity(temporary)
             os.replace(temporary, self.path)
             listener.setblocking(False)
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: Connection(self), sock=listener)
+            self._server = await loop.create_unix_server(
+                lambda: Connection(self), sock=listener, backlog=_BACKLOG
+            )
         except BaseException:
             listener.close()
             raise
 
     async def stop(self) -> None:
-        """Refuse new connections, end the open ones, remove the socket."""
+        """Refuse new connections, end the open ones, remove the socket unless another is in its place."""
         if self._server is not None:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
+                if _identity(self.path) == self._bound:
+                    os.unlink(self.path)
             self._server.close()
             self._server = None
         tasks = [connection.end() for connection in list(self.connections)]
@@ -91,6 +96,32 @@ class ControlServer:
             silent.drop("it sent no request and its place was needed")
         self.connections[connection] = None
         return True
+
+
+def _check_replaceable(path: str) -> None:
+    """Nothing is at ``path``, or a socket that nobody listens on."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise AlreadyRunning(f"{path} is not a socket", "move it away, then start again")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+        # A listener whose queue is full must not hold the start up; it lives too.
+        visitor.setblocking(False)
+        try:
+            visitor.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return
+        except BlockingIOError:
+            pass
+    raise AlreadyRunning(
+        f"another process listens on {path}", "end it, or choose another home with EVENT_MONITOR_HOME"
+    )
+
+
+def _identity(path: str | Path) -> tuple[int, int]:
+    status = os.lstat(path)
+    return status.st_dev, status.st_ino
 
 
 def _check_directory(directory: Path) -> None:
@@ -111,9 +142,7 @@ class Connection(asyncio.Protocol):
         self.served = False
         self._server = server
         self._settings = server.settings
-        self._buffer = bytearray()
-        self._scanned = 0
-        self._lines: deque[bytes] = deque()
+        self._frames = Frames(server.settings.max_frame_bytes)
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -150,29 +179,17 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refusing:
             return
-        self._buffer += data
-        while True:
-            end = self._buffer.find(b"\n", self._scanned)
-            if end < 0:
-                if self._buffer and self._deadline is None:
-                    self._expect_frame()
-                self._scanned = len(self._buffer)
-                break
-            if end > self._settings.max_frame_bytes:
-                break
-            self._lines.append(bytes(self._buffer[:end]))
-            del self._buffer[: end + 1]
-            self._scanned = 0
-            self._expect_frame()
-        if len(self._buffer) > self._settings.max_frame_bytes:
-            self._lines.clear()
-            limit = self._settings.max_frame_bytes
-            self._refuse(InvalidRequest(f"a request is larger than {limit:,} bytes", "send smaller requests"))
+        try:
+            completed = self._frames.feed(data)
+        except InvalidRequest as error:
+            self._refuse(error)
             return
-        if self._lines:
+        if completed or (self._frames.begun and self._deadline is None):
+            self._expect_frame()
+        if completed:
             self._arrived.set()
-            if len(self._lines) > _READ_AHEAD and self._transport is not None:
-                self._transport.pause_reading()
+        if self._frames.waiting > _READ_AHEAD and self._transport is not None:
+            self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """The client has nothing more to ask; what it asked is still answered, a stream ends."""
@@ -203,11 +220,13 @@ class Connection(asyncio.Protocol):
 
     async def _serve(self) -> None:
         while True:
-            while self._lines:
-                line = self._lines.popleft()
-                if len(self._lines) == _READ_AHEAD // 2 and self._transport is not None:
+            while self._frames.waiting:
+                line = self._frames.take()
+                if self._frames.waiting == _READ_AHEAD // 2 and self._transport is not None:
                     self._transport.resume_reading()
                 await self._answer(line)
+                # Most requests are answered without a wait: a long row of them must let others in.
+                await asyncio.sleep(0)
             if self._finished and self._transport is not None:
                 self._transport.close()
             if self._finished or self._refusing:
@@ -262,7 +281,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: EventMonitorError) -> None:
         """Answer with an error and end; nothing that follows is looked at."""
         self._refusing = True
-        self._buffer.clear()
+        self._frames.clear()
         self._send_error(error)
         if self._transport is not None:
             self._transport.close()
@@ -287,7 +306,7 @@ class Connection(asyncio.Protocol):
     def _expect_frame(self) -> None:
         """A begun frame, and the first one, must be complete within the limit."""
         self._cancel_deadline()
-        if self._buffer or not (self.served or self._lines):
+        if self._frames.begun or not (self.served or self._frames.waiting):
             self._deadline = asyncio.get_running_loop().call_later(
                 self._settings.half_frame_timeout, self.drop, "its request did not arrive in time"
             )

@@ -43,13 +43,44 @@ async def test_a_peer_that_the_kernel_does_not_name_is_cut_off(
         assert backend.asked == []
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-async def test_44_the_socket_is_the_owner_s_alone(path: str, backend: Backend, umask: int) -> None:
-    before = os.umask(umask)
+async def test_44_the_socket_is_the_owner_s_alone_under_every_umask(tmp_path: Path, backend: Backend) -> None:
+    for umask in range(0o100):
+        path = str(tmp_path / f"{umask:o}" / "bus.sock")
+        before = os.umask(umask)
+        try:
+            async with serving(path, backend):
+                assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+                assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+        finally:
+            os.umask(before)
+
+
+@pytest.mark.parametrize("existing", [False, True])
+async def test_44_no_moment_leaves_the_socket_open_to_others(
+    path: str, backend: Backend, existing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = Path(path).parent
+    if existing:
+        directory.mkdir()
+        directory.chmod(0o777)
+    seen: list[int] = []
+
+    class Watched(socket.socket):
+        def bind(self, address: str) -> None:  # type: ignore[override]
+            seen.append(stat.S_IMODE(directory.stat().st_mode))
+            super().bind(address)
+
+        def listen(self, backlog: int = 0) -> None:
+            if not seen[1:]:
+                seen.append(stat.S_IMODE(os.lstat(str(self.getsockname())).st_mode))
+            super().listen(backlog)
+
+    before = os.umask(0)
     try:
-        async with serving(path, backend):
-            assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-            assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+        with monkeypatch.context() as patch:
+            patch.setattr(server_module.socket, "socket", Watched)
+            async with serving(path, backend):
+                assert seen == [0o700, 0o600]
     finally:
         os.umask(before)
 
@@ -100,6 +131,52 @@ async def test_45_anything_else_at_the_path_is_left_alone(path: str, backend: Ba
     await server.stop()
     after = os.lstat(path)
     assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+
+
+async def test_45_a_live_socket_is_left_to_its_owner(path: str, backend: Backend) -> None:
+    async with serving(path, backend):
+        thief = ControlServer(path, Backend().handle, SocketSettings())
+        with pytest.raises(AlreadyRunning, match="another process listens"):
+            await thief.start()
+        await thief.stop()
+        await still_serves(path)
+    assert len(backend.asked) == 1
+
+
+async def test_45_a_live_owner_too_busy_to_accept_is_left_alone(path: str, backend: Backend) -> None:
+    os.makedirs(os.path.dirname(path))
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(path)
+        busy.listen(0)
+        waiting.connect(path)
+        before = os.lstat(path).st_ino
+        with pytest.raises(AlreadyRunning, match="another process listens"):
+            await ControlServer(path, backend.handle, SocketSettings()).start()
+        assert os.lstat(path).st_ino == before
+
+
+@pytest.mark.parametrize("kind", ["file", "symlink", "directory"])
+async def test_45_what_has_the_temporary_name_is_left_alone(path: str, backend: Backend, kind: str) -> None:
+    directory = Path(path).parent
+    directory.mkdir()
+    other = Path(f"{path}~")
+    match kind:
+        case "file":
+            other.write_text("precious")
+        case "symlink":
+            other.symlink_to(directory / "nothing")
+        case "directory":
+            other.mkdir()
+    with pytest.raises(AlreadyRunning, match="is not a socket"):
+        await ControlServer(path, backend.handle, SocketSettings()).start()
+    assert os.path.lexists(other) and not os.path.lexists(path)
+
+
+async def test_45_what_took_the_socket_s_place_outlives_the_stop(path: str, backend: Backend) -> None:
+    async with serving(path, backend):
+        os.unlink(path)
+        Path(path).write_text("precious")
+    assert Path(path).read_text() == "precious"
 
 
 async def test_stopping_twice_and_without_a_start_is_harmless(path: str, backend: Backend) -> None:

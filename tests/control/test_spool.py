@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_monitor import spooling
@@ -191,6 +191,7 @@ def test_a_missing_entry_says_so(directory: Path) -> None:
         Spool(directory).read(SpoolEntry(f"{1:020d}-1-ab.hook", "hook"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2_000))
 def test_any_hook_input_comes_back(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     directory = tmp_path_factory.mktemp("spool")
