@@ -126,7 +126,10 @@ class _Walker:
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, (*path, number)) for number, item in enumerate(node.value)]
         try:
-            return self._loader.construct_object(node)
-        except (yaml.YAMLError, ValueError):
-            # What it is not able to mean (a date of month 13, a foreign tag) is checked as the text it is.
+            value = self._loader.construct_object(node)
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError):
+            # What it is not able to mean (a date of month 13, a foreign tag, "!!int" of no digits, for which
+            # PyYAML has no error of its own) is checked as the text it is.
             return node.value
+        # Python refuses to write out a whole number of thousands of digits, and no setting is one.
+        return node.value if isinstance(value, int) and value.bit_length() > 64 else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from event_monitor.errors import InvalidRequest
@@ -12,6 +13,7 @@ from event_monitor.grammar.spec import Argument, Command, Invocation, Option
 from event_monitor.messages import Message
 
 _HELP_FLAGS = ("-h", "--help")
+_GLOBAL_FLAGS = tuple(option.flag for option in GLOBAL_OPTIONS)
 _LARGEST = 2**63 - 1
 
 
@@ -65,7 +67,7 @@ def find_command(words: Sequence[str]) -> tuple[tuple[str, ...], list[str], Exce
             if not any(command.path[: len(path) + 1] == (*path, word) for command in COMMANDS):
                 break
             path = (*path, word)
-        elif word in ("--home", "--output"):
+        elif word in _GLOBAL_FLAGS:
             rest += words[index : index + 2]
             index += 1
         elif path:
@@ -82,7 +84,8 @@ def find_command(words: Sequence[str]) -> tuple[tuple[str, ...], list[str], Exce
 
 
 def _no_such_command(path: tuple[str, ...], rest: Sequence[str]) -> InvalidRequest:
-    unknown = next((word for word in rest if not word.startswith("--")), None)
+    values = [value for flag, value in pairwise(rest) if flag in _GLOBAL_FLAGS]
+    unknown = next((word for word in rest if not word.startswith("--") and word not in values), None)
     names = ", ".join(dict.fromkeys(command.path[len(path)] for command in subcommands(path)))
     where = f" {' '.join(path)}" if path else ""
     if unknown is None:

@@ -147,7 +147,7 @@ class Wire:
 
     def _answer(self, message: dict[str, Any]) -> None:
         number = message.get("id")
-        waiting = self._waiting.get(number) if isinstance(number, int) else None
+        waiting = self._waiting.get(number) if type(number) is int else None
         if waiting is None or waiting.done():
             self.counters.late += 1
             return

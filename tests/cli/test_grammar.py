@@ -132,6 +132,8 @@ def test_global_options_are_found_anywhere() -> None:
         ("dlq", "no command is named after event-cli dlq"),
         ("dlq burn", "unknown command 'dlq burn'"),
         ("frobnicate", "unknown command 'frobnicate'"),
+        ("--home /h --output json frobnicate", "unknown command 'frobnicate'"),
+        ("dlq --home /h burn", "unknown command 'dlq burn'"),
         ("--bogus stats", "--bogus"),
         ("stats --bogus", "--bogus"),
         ("stats --liv", "--liv"),

@@ -110,6 +110,16 @@ async def test_the_end_of_the_connection_reaches_every_caller() -> None:
     assert peer.wire.in_flight == 0
 
 
+async def test_true_is_not_the_number_one() -> None:
+    peer = Peer()
+    task, number = await asked(peer, "a")
+    assert number == 1
+    peer.say(id=True, result="of nobody")
+    peer.say(id=1, result="of a")
+    assert await task == "of a"
+    assert peer.wire.counters.late == 1
+
+
 async def test_the_servers_own_requests_are_answered() -> None:
     peer = Peer()
     peer.say(id="s-1", method="ping")
