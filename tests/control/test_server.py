@@ -136,6 +136,17 @@ async def test_a_frame_of_exactly_the_limit_is_taken(path: str, backend: Backend
         assert (await client.ask(frame + b" \n"))["ok"] is False
 
 
+@pytest.mark.parametrize("line", [b"\n", b"{}\n", PING])
+async def test_49_a_row_of_requests_lets_others_in_between(path: str, backend: Backend, line: bytes) -> None:
+    async with serving(path, backend, max_unread_bytes=1 << 30) as server, peer(path) as honest:
+        assert (await honest.ask(PING))["ok"] is True
+        async with peer(path) as attacker:
+            await attacker.say(line * 10_000)
+            await until(lambda: any(connection._frames.waiting for connection in server.connections))
+            assert (await honest.ask(PING))["ok"] is True
+            assert any(connection._frames.waiting for connection in server.connections)
+
+
 @pytest.mark.parametrize("start", [b"", b'{"do":"pi', PING + b"{"])
 async def test_49_a_frame_that_does_not_arrive_ends_the_connection(
     path: str, backend: Backend, start: bytes
