@@ -55,12 +55,31 @@ class BusSettings(Section, frozen=True):
 class QueueSettings(Section, frozen=True):
     """``max_in_memory`` and ``max_in_memory_bytes`` bound the window that memory holds on the
     disk queue; ``max_backlog`` is the number of undelivered events past which publish is refused,
-    save for ``reserve`` places kept for CRITICAL events and the bus's own."""
+    save for ``reserve`` places kept for CRITICAL events and the bus's own. ``max_waiting`` is how many
+    publishers of one source may wait for their turn while the disk is busy."""
 
     max_in_memory: Annotated[int, Meta(ge=16, le=1_000_000)] = 10_000
     max_in_memory_bytes: Annotated[int, Meta(ge=1_048_576)] = 33_554_432
     max_backlog: Count = 1_000_000
     reserve: Limit = 1_000
+    max_waiting: Count = 10_000
+
+
+class StormRule(Section, frozen=True):
+    """What each source may publish of a topic pattern: ``rate`` events a second, and ``burst`` at once
+    (as many as in a second, if absent). What is over that is, by ``action``: ``sample``, delivered 1 in
+    ``keep`` (0: none) and else only stored; ``delay``, made to wait for at most ``max_wait`` seconds;
+    ``refuse``, refused with the time after which it may be tried again."""
+
+    rate: Annotated[float, Meta(gt=0, le=10_000_000)]
+    burst: Count | None = None
+    action: Literal["sample", "delay", "refuse"] = "sample"
+    keep: Limit = 100
+    max_wait: Annotated[float, Meta(gt=0, le=60)] = 5.0
+
+
+# An assistant's text comes in chunks with an event for each: the one type that storms by its nature.
+STORM = {"hook.message_display": StormRule(rate=50, burst=500, keep=10)}
 
 
 class StoreSettings(Section, frozen=True):
@@ -232,6 +251,7 @@ class Settings(Section, frozen=True):
 
     bus: BusSettings = BusSettings()
     queue: QueueSettings = QueueSettings()
+    storm: dict[str, StormRule] = msgspec.field(default_factory=lambda: dict(STORM))
     store: StoreSettings = StoreSettings()
     timeouts: dict[str, Seconds] = msgspec.field(default_factory=lambda: dict(TIERS))
     target_defaults: TargetSettings = TargetSettings()

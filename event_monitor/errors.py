@@ -6,10 +6,12 @@ from __future__ import annotations
 class EventMonitorError(Exception):
     """Base of every refusal that is reported to a person or a program.
 
-    ``code`` is the stable word that crosses the socket; ``advice`` says what to do about it.
+    ``code`` is the stable word that crosses the socket; ``advice`` says what to do about it;
+    ``retry_after`` says when the same may succeed, in seconds, where that is known.
     """
 
     code = "failed"
+    retry_after: float | None = None
 
     def __init__(self, message: str, advice: str = "") -> None:
         super().__init__(message)
@@ -62,6 +64,16 @@ class BusFull(EventMonitorError):
     """The backlog is at its limit: nothing was accepted."""
 
     code = "bus_full"
+
+
+class RateLimited(EventMonitorError):
+    """Too much comes at once: nothing was accepted. ``retry_after`` is when to try again, in seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, advice: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, advice)
+        self.retry_after = retry_after
 
 
 class BusClosed(EventMonitorError):
@@ -121,6 +133,7 @@ _BY_CODE: dict[str, type[EventMonitorError]] = {
         NotFound,
         Conflict,
         BusFull,
+        RateLimited,
         BusClosed,
         StoreUnavailable,
         StoreTooNew,
@@ -133,6 +146,10 @@ _BY_CODE: dict[str, type[EventMonitorError]] = {
 }
 
 
-def error_from_code(code: str, message: str, advice: str = "") -> EventMonitorError:
+def error_from_code(
+    code: str, message: str, advice: str = "", retry_after: float | None = None
+) -> EventMonitorError:
     """Rebuild the error that the other end of the socket reported."""
-    return _BY_CODE.get(code, EventMonitorError)(message, advice)
+    error = _BY_CODE.get(code, EventMonitorError)(message, advice)
+    error.retry_after = retry_after
+    return error

@@ -38,19 +38,24 @@ class Pong(Reply, frozen=True):
 
 class Published(Reply, frozen=True):
     """``status`` is ``accepted``, ``duplicate`` (the key was known: ``id`` is the first event's)
-    or ``spooled`` (``id`` is then ``None``)."""
+    or ``spooled`` (``id`` is then ``None``). A ``sampled`` event was over the limit of its storm rule:
+    it is stored and goes to no target."""
 
     id: int | None
     event_type: str
     priority: Priority
     status: str
     targets: list[str]
+    sampled: bool = False
 
 
 class LineError(msgspec.Struct, frozen=True):
+    """``retry_after`` is in seconds, for what may succeed later."""
+
     line: int
     code: str
     message: str
+    retry_after: float | None = None
 
 
 class PublishedLines(Reply, frozen=True):
@@ -79,7 +84,25 @@ class Subscriptions(Reply, frozen=True):
     subscriptions: list[SubscriptionInfo]
 
 
+class StormCount(msgspec.Struct, frozen=True, kw_only=True):
+    """What became, since the start, of the events of one source that were over the limit of one storm
+    rule: ``over`` of them, ``kept`` (delivered all the same), sampled out, delayed or refused. An event
+    that was refused and tried again counts each time."""
+
+    pattern: str
+    source: str | None
+    action: str
+    over: int
+    kept: int = 0
+    sampled: int = 0
+    delayed: int = 0
+    refused: int = 0
+
+
 class Stats(Reply, frozen=True):
+    """``delayed`` and ``refused`` are what storm rules did since the start, ``storms`` the same by rule
+    and source; ``shed`` counts by source what was refused because too many publishers waited."""
+
     state: SystemState
     events_per_second: float
     queue_depth: int
@@ -100,6 +123,11 @@ class Stats(Reply, frozen=True):
     store_bytes: int = 0
     wal_bytes: int = 0
     targets: dict[str, dict[str, float | int]] = {}
+    delayed: int = 0
+    refused: int = 0
+    shed: dict[str, int] = {}
+    waiting_publishers: int = 0
+    storms: list[StormCount] = []
 
 
 class StateReport(Reply, frozen=True):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from event_monitor.config import LONG_TARGETS, TIERS, Section, ServiceSettings, Settings
+from event_monitor.config import LONG_TARGETS, STORM, TIERS, Section, ServiceSettings, Settings
 from event_monitor.config_places import Mistake, Path, did_you_mean, show_value, tell
 from event_monitor.errors import InvalidConfig, InvalidRequest
 from event_monitor.topics import TopicPattern
@@ -104,6 +104,9 @@ def _merged(own: dict[str, Any], numbers: Sequence[int]) -> Settings:
     # The first match counts, so what the user says must stand before what is shipped.
     priorities = (own.get("bus") or {}).get("priorities") or {}
     merged["bus"]["priorities"] = {**priorities, **merged["bus"]["priorities"]}
+    merged["storm"] = {
+        pattern: merged["storm"][pattern] for pattern in [*(own.get("storm") or {}), *merged["storm"]]
+    }
     return msgspec.convert(merged, Settings)
 
 
@@ -202,6 +205,16 @@ def _check_meaning(file: YamlDocument) -> None:
     for pattern in _mapping(_mapping(file.values, "bus"), "priorities"):
         _check_pattern(file, ("bus", "priorities", pattern), pattern)
     _check_upcasters(file)
+    _check_storm(file)
+
+
+def _check_storm(file: YamlDocument) -> None:
+    for pattern, rule in _mapping(file.values, "storm").items():
+        _check_pattern(file, ("storm", pattern), pattern)
+        if pattern not in STORM and (rule is None or (isinstance(rule, dict) and rule.get("rate") is None)):
+            file.complain(
+                ("storm", pattern), "it has no rate", "rate: events a second that a source may publish"
+            )
 
 
 def _check_upcasters(file: YamlDocument) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Self
 import msgspec
 
 from event_monitor.bus import history
+from event_monitor.bus.admission import Admission
 from event_monitor.bus.dead_letters import DeadLetterQueue
 from event_monitor.bus.dispatcher import Dispatcher
 from event_monitor.bus.inflight import InFlight
@@ -20,6 +21,7 @@ from event_monitor.bus.meters import RateMeter
 from event_monitor.bus.router import Router
 from event_monitor.bus.rules import Routing, RuleSet
 from event_monitor.bus.store import EventStore
+from event_monitor.bus.storms import GO_ON, Verdict
 from event_monitor.bus.streams import EventStream
 from event_monitor.bus.subscribers import Handler, Subscriber, current_event, handler_name, to_handle
 from event_monitor.bus.upcasters import Upcasters
@@ -43,13 +45,15 @@ _PENDING = Status.PENDING.value
 
 class Receipt(msgspec.Struct, frozen=True):
     """What the publisher learns. ``status`` is ``accepted``, or ``duplicate`` if the idempotency
-    key was seen before, in which case ``id`` is the first event's."""
+    key was seen before, in which case ``id`` is the first event's. ``sampled``: a storm rule let it
+    into the record only."""
 
     id: int
     event_type: str
     priority: Priority
     status: str
     targets: tuple[str, ...]
+    sampled: bool = False
 
 
 class EventBus:
@@ -77,13 +81,13 @@ class EventBus:
             rng=random.Random(),
         )
         self.dead_letter_queue = DeadLetterQueue(store, self.dispatcher, clock)
+        self.admission = Admission(self.router, settings, clock)
         self.on_accepted: Callable[[list[InFlight]], None] = lambda records: None
         self.on_breaker: Callable[[str, CircuitBreaker], None] = lambda name, breaker: None
         self.on_breaker_gone: Callable[[str], None] = lambda name: None
         self._protect = protect
         self._streams: list[EventStream] = []
-        self._submitted = 0
-        store.on_answered = self._answered
+        store.on_answered = self.admission.turns.leave
         self._stamp = Stamper()
         self._threads: Executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="handler")
         self._closed = False
@@ -176,10 +180,15 @@ class EventBus:
         """Accept an event; returns when it is on disk.
 
         Within a handler the event is marked as caused by the one that is handled. ``ttl`` is in
-        seconds. Raises ``InvalidEvent``, ``BusFull``, ``BusClosed`` or ``StoreUnavailable``; then
-        nothing was accepted. A cancelled publish may or may not have been accepted.
+        seconds. Waits while the disk has enough to do, each source in its turn, and where a storm rule
+        says so. Raises ``InvalidEvent``, ``BusFull``, ``RateLimited``, ``BusClosed`` or
+        ``StoreUnavailable``; then nothing was accepted. A cancelled publish may or may not have been
+        accepted.
         """
         depth = None if causation_id is None else await self.depth_after(causation_id)
+        verdict = None
+        if not self.admission.open(event_type):
+            verdict = await self.admission.admit(event_type, payload, priority=priority, source=source)
         future, receipt = self.submit(
             event_type,
             payload,
@@ -192,6 +201,7 @@ class EventBus:
             depth=depth,
             schema_version=schema_version,
             traceparent=traceparent,
+            verdict=verdict,
         )
         return self.receipt(receipt, await future)
 
@@ -217,11 +227,13 @@ class EventBus:
         reserved: bool = False,
         replay_of: int | None = None,
         targets: tuple[str, ...] | None = None,
+        verdict: Verdict | None = None,
     ) -> tuple[asyncio.Future[int], Receipt]:
         """``publish`` without waiting: the future answers the id once the event is on disk. Events
-        submitted together share one commit; ``reserved`` ones may use the queue's reserve. One with
-        ``targets`` goes there instead of where its routing leads. Raises as ``publish`` does, but for
-        the store's errors, which the future raises."""
+        submitted together share one commit; ``reserved`` ones, the bus's own, may use the queue's
+        reserve. One with ``targets`` goes there instead of where its routing leads. ``verdict`` is what
+        ``admission`` said; a replayed event was let in before. Raises as ``publish`` does, but for the
+        store's errors, which the future raises."""
         if self._closed:
             raise BusClosed("the bus is stopping", "publish again when it is back")
         payload = {} if payload is None else payload
@@ -248,7 +260,12 @@ class EventBus:
         given = targets
         route = self.router.route(event_type, payload) if given is None else Routing(given, ())
         level = priority or route.priority or self.router.default_priority(event_type)
-        self._refuse_when_full(reserved or level is Priority.CRITICAL)
+        if verdict is None:
+            known = reserved or replay_of is not None
+            verdict = GO_ON if known else self.admission.judge(event_type, source, level)
+        sampled_by = verdict.sampled_by
+        if sampled_by is None:
+            self._refuse_when_full(reserved or level is Priority.CRITICAL)
         now = self.clock.wall()
         ttl = ttl if ttl is not None else route.ttl
         expires_at = deadline = None
@@ -262,6 +279,7 @@ class EventBus:
             event_type=event_type,
             payload=payload,
             priority=level,
+            status=Status.PENDING if sampled_by is None else Status.SAMPLED,
             source=source,
             key=key,
             expires_at=expires_at,
@@ -274,17 +292,22 @@ class EventBus:
         )
         targets = self.router.with_subscribers(route.targets, event) if given is None else given
         record = InFlight(
-            event, targets, size=len(encoded), accepted_at=self.clock.monotonic(), deadline=deadline
+            event,
+            targets if sampled_by is None else (),
+            size=len(encoded),
+            accepted_at=self.clock.monotonic(),
+            deadline=deadline,
+            sampled_by=sampled_by,
         )
         row = (
             event.id,
             event.timestamp,
             event_type,
             encoded.decode(),
-            _PENDING,
+            _PENDING if sampled_by is None else event.status.value,
             0,
             level.rank,
-            1,
+            1 if sampled_by is None else None,
             self.router.number(targets),
             source,
             key,
@@ -296,24 +319,30 @@ class EventBus:
             traceparent,
             depth,
         )
-        self._submitted += 1
+        self.admission.turns.enter()
         future = self.store.append(row, record)
-        return future, Receipt(event.id, event_type, level, "accepted", targets)
-
-    def _answered(self, count: int) -> None:
-        self._submitted -= count
+        return future, Receipt(
+            event.id, event_type, level, "accepted", record.targets, sampled_by is not None
+        )
 
     @staticmethod
     def receipt(submitted: Receipt, known_as: int) -> Receipt:
         """The final receipt, once the id under which the event is known has been answered."""
         if known_as == submitted.id:
             return submitted
-        return Receipt(known_as, submitted.event_type, submitted.priority, "duplicate", submitted.targets)
+        return Receipt(
+            known_as,
+            submitted.event_type,
+            submitted.priority,
+            "duplicate",
+            submitted.targets,
+            submitted.sampled,
+        )
 
     def _refuse_when_full(self, reserved: bool) -> None:
         queue = self.settings.queue
         limit = queue.max_backlog + (queue.reserve if reserved else 0)
-        if self.pending + self._submitted >= limit:
+        if self.pending + self.admission.turns.taken >= limit:
             raise BusFull(
                 f"{self.pending:,} events are waiting, the limit is {queue.max_backlog:,}",
                 "wait until handlers have caught up, or raise queue.max_backlog",
@@ -406,7 +435,13 @@ class EventBus:
         for stream in self._streams:
             for record in records:
                 stream.offer(record.event)
-        self.dispatcher.window.accept(records)
+        owing = []
+        for record in records:
+            if record.sampled_by is None:
+                owing.append(record)
+            else:
+                record.sampled_by.sampled += 1
+        self.dispatcher.window.accept(owing)
 
     @property
     def pending(self) -> int:
@@ -434,9 +469,10 @@ class EventBus:
             await moved.wait()
 
     async def _expire_forever(self) -> None:
-        """Mark what expires while it still waits on disk."""
+        """Mark what expires while it still waits on disk, and look for storms."""
         while True:
             await asyncio.sleep(EXPIRY_INTERVAL)
+            self.admission.storms.review()
             window = self.dispatcher.window
             if not window.behind:
                 continue

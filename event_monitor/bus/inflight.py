@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from event_monitor.bus.storms import Tally
 from event_monitor.model import DeliveryError, DeliveryState, Event
 
 
@@ -11,6 +12,7 @@ class InFlight:
     ``outstanding`` counts the deliveries that memory still owes; ``unusual`` is set once one of
     them was not simply done, so that its end must be worked out from the ``deliveries`` table.
     ``stored`` marks one that was read back from that table: it owes one delivery only.
+    ``sampled_by`` is the tally of one that a storm rule took out: it owes nothing.
     Times are the loop's.
     """
 
@@ -22,6 +24,7 @@ class InFlight:
         "outcomes",
         "outstanding",
         "rank",
+        "sampled_by",
         "size",
         "stored",
         "targets",
@@ -37,6 +40,7 @@ class InFlight:
         accepted_at: float,
         deadline: float | None = None,
         stored: bool = False,
+        sampled_by: Tally | None = None,
     ) -> None:
         self.event = event
         self.targets = targets
@@ -45,6 +49,7 @@ class InFlight:
         self.accepted_at = accepted_at
         self.deadline = deadline
         self.stored = stored
+        self.sampled_by = sampled_by
         self.outstanding = len(targets)
         self.outcomes: list[DeliveryState] = [DeliveryState.QUEUED] * len(targets)
         self.unusual = False

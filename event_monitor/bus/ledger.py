@@ -26,6 +26,7 @@ _PLACES = f"({', '.join('?' * _WIDTH)})"
 _INSERT_ONE = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES {_PLACES}"
 _INSERT_CHUNK = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES {', '.join([_PLACES] * _CHUNK)}"
 _INSERT_KEYED = f"{_INSERT_ONE} ON CONFLICT (key) WHERE key IS NOT NULL DO NOTHING"
+_STATUS = 4
 _KEY = 10
 
 EventRow = tuple[
@@ -65,13 +66,16 @@ class Ledger:
             execute(_INSERT_CHUNK, list(chain.from_iterable(plain[start : start + _CHUNK])))
         for row in plain[whole:]:
             execute(_INSERT_ONE, row)
+        sampled = sum(row[_STATUS] == "sampled" for row in rows)
         duplicates = 0
         if len(plain) < len(rows):
             for position, row in enumerate(rows):
                 if row[_KEY] is not None and execute(_INSERT_KEYED, row).rowcount == 0:
                     (ids[position],) = execute("SELECT id FROM events WHERE key = ?", (row[_KEY],)).fetchone()
                     duplicates += 1
+                    sampled -= row[_STATUS] == "sampled"
         self._counts["accepted"] += len(rows) - duplicates
+        self._counts["sampled"] += sampled
         return ids
 
     def delivered(self, event_ids: Iterable[int]) -> None:
