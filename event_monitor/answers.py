@@ -13,6 +13,7 @@ from event_monitor.breakers import BreakerDesk
 from event_monitor.bus import history
 from event_monitor.bus.event_bus import EventBus, Receipt
 from event_monitor.bus.rules import compile_filter, compile_regex
+from event_monitor.bus.storms import GO_ON
 from event_monitor.bus.streams import EventStream
 from event_monitor.clock import parse_time
 from event_monitor.control.hooks import translate
@@ -32,6 +33,8 @@ from event_monitor.validation import check_event_type
 
 _MAX_LIMIT = 1_000
 _PERSON = "a person"
+# How long one request of many events may be held back; its client waits longer for the answer.
+_PATIENCE = 5.0
 
 Outcome = Receipt | EventMonitorError
 
@@ -134,9 +137,14 @@ class Answers:
     async def _publish(self, message: m.Publish) -> r.Published:
         return _published(await self.publish(message))
 
-    async def publish_all(self, publishes: Sequence[m.Publish | EventMonitorError]) -> list[Outcome]:
-        """Publish many events with one commit; what is refused harms no other. An error in place
-        of an event is passed on."""
+    async def publish_all(
+        self, publishes: Sequence[m.Publish | EventMonitorError], *, promised: bool = False
+    ) -> list[Outcome]:
+        """Publish many events with few commits; what is refused harms no other. An error in place
+        of an event is passed on. Waits for storm rules and turns for ``_PATIENCE`` seconds in all;
+        ``promised`` events, which were let in before, are held back by no storm rule."""
+        clock, admission = self._bus.clock, self._bus.admission
+        until = clock.monotonic() + _PATIENCE
         waiting: list[tuple[asyncio.Future[int], Receipt] | EventMonitorError] = []
         for publish in publishes:
             if isinstance(publish, EventMonitorError):
@@ -144,6 +152,17 @@ class Answers:
                 continue
             cause = publish.causation_id
             try:
+                depth = None if cause is None else await self._bus.depth_after(cause)
+                verdict = GO_ON
+                if not admission.open(publish.event_type):
+                    verdict = await admission.admit(
+                        publish.event_type,
+                        publish.payload,
+                        priority=publish.priority,
+                        source=publish.source,
+                        promised=promised,
+                        patience=until - clock.monotonic(),
+                    )
                 waiting.append(
                     self._bus.submit(
                         publish.event_type,
@@ -154,9 +173,10 @@ class Answers:
                         source=publish.source,
                         correlation_id=publish.correlation_id,
                         causation_id=cause,
-                        depth=None if cause is None else await self._bus.depth_after(cause),
+                        depth=depth,
                         schema_version=publish.schema_version,
                         traceparent=publish.traceparent,
+                        verdict=verdict,
                     )
                 )
             except EventMonitorError as error:
@@ -186,7 +206,7 @@ class Answers:
             first_id=min((receipt.id for receipt in receipts), default=None),
             last_id=max((receipt.id for receipt in receipts), default=None),
             errors=[
-                r.LineError(number, outcome.code, str(outcome))
+                r.LineError(number, outcome.code, str(outcome), outcome.retry_after)
                 for number, outcome in enumerate(outcomes)
                 if isinstance(outcome, EventMonitorError)
             ],
@@ -382,6 +402,7 @@ def _published(receipt: Receipt) -> r.Published:
         priority=receipt.priority,
         status=receipt.status,
         targets=list(receipt.targets),
+        sampled=receipt.sampled,
     )
 
 
@@ -397,7 +418,10 @@ def _chosen(message: m.RetryDeadLetters | m.DropDeadLetters) -> dict[str, Any]:
 
 
 def _all_deliveries(event: Event, targets: tuple[str, ...], known: list[Delivery]) -> list[Delivery]:
-    """One delivery for each target, those that were simply done or are under way included."""
+    """One delivery for each target, those that were simply done or are under way included; none of
+    an event that was sampled out."""
+    if event.status is Status.SAMPLED:
+        return known
     by_target = {delivery.target: delivery for delivery in known}
     state = DeliveryState.QUEUED if event.status is Status.PENDING else DeliveryState.DELIVERED
     if event.status is Status.EXPIRED and not known:

@@ -131,6 +131,8 @@ class Overview:
         runtime = self._runtime
         totals, queue, rate = self._totals(), self._queue(), self._rate()
         store_bytes, wal_bytes = runtime.bus.store.sizes()
+        admission = runtime.bus.admission
+        storms = list(admission.storms.counts())
         return Stats(
             state=runtime.driver.shown()[0],
             events_per_second=rate.per_second,
@@ -155,6 +157,11 @@ class Overview:
                 name: {"waiting": lane.waiting, "handled": lane.handled, "failed": lane.failed}
                 for name, lane in runtime.bus.dispatcher.lanes.items()
             },
+            delayed=sum(count.delayed for count in storms),
+            refused=sum(count.refused for count in storms),
+            shed={source or "": count for source, count in admission.turns.shed.items()},
+            waiting_publishers=admission.turns.waiting,
+            storms=storms,
         )
 
     def pong(self) -> Pong:

@@ -8,6 +8,7 @@ from typing import Any
 
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.inflight import InFlight
+from event_monitor.bus.storms import StormChange
 from event_monitor.errors import EventMonitorError
 from event_monitor.kill_switch import KillSwitch
 from event_monitor.model import Severity, SystemState, Transition
@@ -24,6 +25,11 @@ _BREAKER_EVENTS = {
     BreakerState.OPEN: "breaker.opened",
     BreakerState.HALF_OPEN: "breaker.half_open",
     BreakerState.CLOSED: "breaker.closed",
+}
+_ACTIONS = {
+    "sample": "most of the rest is only stored",
+    "delay": "it is slowed down",
+    "refuse": "the rest is refused",
 }
 _WORSE = frozenset({SystemState.DEGRADED, SystemState.FAILED})
 
@@ -84,6 +90,28 @@ class Reactions:
         """Something happened to a replay that nobody may be looking at."""
         logger.info("%s: %s", title, detail)
         self._alerts.raise_alert(severity, title, detail)
+
+    def on_storm(self, change: StormChange) -> None:
+        """A storm has begun or is over: an event, and one alert while it lasts."""
+        rule = change.rule
+        payload = {
+            "pattern": change.pattern,
+            "source": change.source,
+            "events_per_second": change.rate,
+            "limit": rule.rate,
+            "action": rule.action,
+            "over_limit": sum(change.over.values()),
+        }
+        if not change.began:
+            self.publish("storm.ended", payload | {"seconds": round(change.seconds, 1)})
+            return
+        self.publish("storm.began", payload)
+        self._alerts.raise_alert(
+            Severity.WARNING,
+            f"Event storm: {change.pattern}",
+            f"{change.source or 'a source without a name'} publishes {change.rate:,.0f} events a second, "
+            f"the limit is {rule.rate:,g}: {_ACTIONS[rule.action]}",
+        )
 
     def on_unsaved(self, error: TransitionNotSaved) -> None:
         """A transition was rolled back, for it could not be saved."""

@@ -36,7 +36,7 @@ class Pong(Reply, frozen=True):
     home: str
 
 
-class Published(Reply, frozen=True):
+class Published(Reply, frozen=True, omit_defaults=True):
     """``status`` is ``accepted``, ``duplicate`` (the key was known: ``id`` is the first event's)
     or ``spooled`` (``id`` is then ``None``). A ``sampled`` event was over the limit of its storm rule:
     it is stored and goes to no target."""

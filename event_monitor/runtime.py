@@ -8,6 +8,7 @@ import errno
 import logging
 import math
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -184,7 +185,7 @@ class Runtime:
         )
         self._intake = SpoolIntake(
             Spool(Path(paths.spool)),
-            self._answers.publish_all,
+            partial(self._answers.publish_all, promised=True),
             self.alerts,
             max_payload_bytes=self.settings.bus.max_payload_bytes,
         )
@@ -227,6 +228,7 @@ class Runtime:
         self.bus.store.on_trouble = told.on_trouble
         self.bus.store.on_damage = lambda error: self._on_damage(told, error)
         self.replays.on_note = told.on_replay
+        self.bus.admission.storms.on_change = told.on_storm
         self.machine.on_transition = told.on_transition
         self.driver.on_unsaved = told.on_unsaved
         self.breakers.on_change = told.on_breaker

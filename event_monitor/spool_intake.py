@@ -7,7 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from event_monitor.answers import Outcome
 from event_monitor.control.spool import Spool, SpoolEntry
-from event_monitor.errors import BusClosed, BusFull, EventMonitorError, InvalidEvent, StoreUnavailable
+from event_monitor.errors import (
+    BusClosed,
+    BusFull,
+    EventMonitorError,
+    InvalidEvent,
+    RateLimited,
+    StoreUnavailable,
+)
 from event_monitor.messages import Publish
 from event_monitor.model import Severity
 from event_monitor.system.alerts import AlertBook
@@ -15,6 +22,7 @@ from event_monitor.system.alerts import AlertBook
 _PAGE = 200
 
 PublishAll = Callable[[Sequence[Publish | EventMonitorError]], Awaitable[list[Outcome]]]
+_LATER = StoreUnavailable | BusFull | BusClosed | RateLimited
 
 
 class SpoolIntake:
@@ -50,7 +58,7 @@ class SpoolIntake:
         except InvalidEvent as error:
             outcomes = [error]
         refused = [outcome for outcome in outcomes if isinstance(outcome, EventMonitorError)]
-        if any(isinstance(error, StoreUnavailable | BusFull | BusClosed) for error in refused):
+        if any(isinstance(error, _LATER) for error in refused):
             return False
         if not refused:
             await asyncio.to_thread(self._spool.done, entry)

@@ -32,12 +32,16 @@ class Admission:
     def __init__(self, router: Router, settings: Settings, clock: Clock) -> None:
         self.storms = Storms(settings.storm, clock)
         self.turns = Turns(ON_THE_WAY, settings.queue.max_waiting)
+        self._free = self.storms.free
         self._router = router
         self._limits = settings.bus
 
     def open(self, event_type: str) -> bool:
-        """Whether such an event may be submitted without asking."""
-        return self.turns.open and not self.storms.concern(event_type)
+        """Whether such an event may be submitted with ``GO_ON``; else ask ``admit``."""
+        try:
+            return event_type in self._free and self.turns.open
+        except TypeError:
+            return False  # not even text: to be asked, and refused
 
     async def admit(
         self,

@@ -186,7 +186,7 @@ class EventBus:
         accepted.
         """
         depth = None if causation_id is None else await self.depth_after(causation_id)
-        verdict = None
+        verdict = GO_ON
         if not self.admission.open(event_type):
             verdict = await self.admission.admit(event_type, payload, priority=priority, source=source)
         future, receipt = self.submit(

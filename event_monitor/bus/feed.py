@@ -17,13 +17,24 @@ _KEEP_BELOW = 4_096
 class _Entry:
     """What one line needs. ``outcomes`` is the in-flight record's own list, so it stays up to date."""
 
-    __slots__ = ("event_type", "id", "outcomes", "payload", "priority", "summary", "targets", "timestamp")
+    __slots__ = (
+        "event_type",
+        "id",
+        "outcomes",
+        "payload",
+        "priority",
+        "sampled",
+        "summary",
+        "targets",
+        "timestamp",
+    )
 
     def __init__(self, event: Event, targets: Sequence[str], outcomes: list[DeliveryState]) -> None:
         self.id = event.id
         self.timestamp = event.timestamp
         self.priority = event.priority
         self.event_type = event.event_type
+        self.sampled = event.status is Status.SAMPLED
         self.targets = targets
         self.outcomes = outcomes
         self.payload: dict[str, Any] = event.payload
@@ -85,7 +96,7 @@ class Feed:
             priority=entry.priority,
             event_type=entry.event_type,
             summary=entry.summary or "",
-            status=_status(entry.outcomes),
+            status=Status.SAMPLED if entry.sampled else _status(entry.outcomes),
             outcomes=tuple(zip(entry.targets, entry.outcomes, strict=True)),
         )
 

@@ -316,7 +316,8 @@ def read_recent(
     for row in reversed(rows):
         event = to_event(row)
         simple = _SIMPLE_STATES.get(event.status, DeliveryState.DELIVERED)
-        states = dict.fromkeys(_decode_targets(row[_WIDTH] or "[]"), simple)
+        owed = () if event.status is Status.SAMPLED else _decode_targets(row[_WIDTH] or "[]")
+        states = dict.fromkeys(owed, simple)
         for target, state in connection.execute(
             "SELECT target, state FROM deliveries WHERE event_id = ?", (event.id,)
         ):

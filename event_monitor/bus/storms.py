@@ -178,17 +178,19 @@ class _Rule:
 
 
 class Storms:
-    """All storm rules, the first that matches counting. ``on_change`` hears from ``review``, which is
+    """All storm rules, the first that matches counting. ``free`` are event types that are known to be
+    none of theirs. ``on_change`` hears from ``review``, which is
     to be called about once a second, of storms that began or ended."""
 
     def __init__(self, rules: Mapping[str, StormRule], clock: Clock) -> None:
         self._rules = [_Rule(pattern, rule, clock) for pattern, rule in rules.items()]
-        self._rule_of: dict[str, _Rule | None] = {}
+        self.free: set[str] = set()
+        self._rule_of: dict[str, _Rule] = {}
         self.on_change: Callable[[StormChange], None] = lambda change: None
 
     def concern(self, event_type: str) -> bool:
         """Whether a rule speaks of this event type."""
-        return bool(self._rules) and self._find(event_type) is not None
+        return self._find(event_type) is not None
 
     def judge(self, event_type: str, source: str | None, patience: float) -> Verdict:
         """What becomes of an event whose publisher would wait for ``patience`` seconds. Raises
@@ -197,11 +199,17 @@ class Storms:
         return GO_ON if rule is None else rule.judge(source, patience)
 
     def _find(self, event_type: str) -> _Rule | None:
-        if event_type in self._rule_of:
-            return self._rule_of[event_type]
-        found = next((rule for rule in self._rules if rule.pattern.matches(event_type)), None)
-        if len(self._rule_of) < _KNOWN_TYPES:
-            self._rule_of[event_type] = found
+        if event_type in self.free:
+            return None
+        found = self._rule_of.get(event_type)
+        if found is None:
+            found = next((rule for rule in self._rules if rule.pattern.matches(event_type)), None)
+            if len(self.free) + len(self._rule_of) >= _KNOWN_TYPES:
+                return found
+            if found is None:
+                self.free.add(event_type)
+            else:
+                self._rule_of[event_type] = found
         return found
 
     def review(self) -> None:

@@ -128,13 +128,14 @@ def _publish_batch(session: _Session) -> int:
             raise InvalidRequest(f"--{name} cannot be combined with --batch", "name it in each line")
     from event_monitor.cli.batch import Batch, Summary, bursts_of
 
-    def show(summary: Summary) -> None:
+    def show(summary: Summary, waiting: int) -> None:
         done = summary.accepted + summary.duplicates + summary.spooled
-        sys.stderr.write(f"\r{done:,} published, {summary.refused:,} refused")
+        busy = "; the bus is busy, waiting" if waiting else ""
+        sys.stderr.write(f"\r{f'{done:,} published, {summary.refused:,} refused{busy}':<70}")
         sys.stderr.flush()
 
     terminal = os.isatty(2)
-    batch = Batch(session.paths, values["source"], show if terminal else None)
+    batch = Batch(session.paths, values["source"], show if terminal else None, patience=values["wait"])
     try:
         status = batch.run(bursts_of(0))
     finally:

@@ -25,6 +25,7 @@ class _Failure(msgspec.Struct):
     code: str
     message: str
     advice: str = ""
+    retry_after: float | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -115,7 +116,7 @@ class Connection:
         answer = self._decode(_answer_decoder, self._line())
         if answer.error is not None or not answer.ok:
             failure = answer.error or _Failure("failed", "the bus refused without a reason")
-            raise error_from_code(failure.code, failure.message, failure.advice)
+            raise error_from_code(failure.code, failure.message, failure.advice, failure.retry_after)
         return self._decode(msgspec.json.Decoder(REPLY_OF[kind]), bytes(answer.result))
 
     def open_stream(self, message: Message) -> None:

@@ -61,7 +61,8 @@ class SocketClient:
         try:
             envelope = msgspec.json.decode(line, type=_Envelope)
             if envelope.error is not None:
-                raise error_from_code(envelope.error.code, envelope.error.message, envelope.error.advice)
+                failure = envelope.error
+                raise error_from_code(failure.code, failure.message, failure.advice, failure.retry_after)
             return msgspec.json.decode(envelope.result, type=REPLY_OF[type(message)])
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             self._hang_up()
@@ -95,6 +96,7 @@ class _Failure(msgspec.Struct):
     code: str
     message: str
     advice: str = ""
+    retry_after: float | None = None
 
 
 class _Envelope(msgspec.Struct):

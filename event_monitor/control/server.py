@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from event_monitor.bus.streams import EventStream
+from event_monitor.bus.turns import publisher
 from event_monitor.config import SocketSettings
 from event_monitor.control.framing import Frames
 from event_monitor.control.peer import peer_uid
@@ -219,6 +220,7 @@ class Connection(asyncio.Protocol):
     # --- serving ----------------------------------------------------------------------------
 
     async def _serve(self) -> None:
+        publisher.set(f"connection {id(self)}")
         while True:
             while self._frames.waiting:
                 line = self._frames.take()
@@ -273,7 +275,9 @@ class Connection(asyncio.Protocol):
         transport.write(data)
 
     def _send_error(self, error: EventMonitorError) -> None:
-        body = {"code": error.code, "message": error.message, "advice": error.advice}
+        body: dict[str, Any] = {"code": error.code, "message": error.message, "advice": error.advice}
+        if error.retry_after is not None:
+            body["retry_after"] = error.retry_after
         self._send(b'{"ok":false,"error":' + _encode(body) + b"}\n")
 
     # --- ending -----------------------------------------------------------------------------

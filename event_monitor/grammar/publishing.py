@@ -96,6 +96,14 @@ PUBLISHING = (
             Option(name="ttl", metavar="S", help="seconds after which the event is not delivered any more"),
             Option(name="source", metavar="S", help="who publishes"),
             Option(name="batch", kind="flag", help="one JSON event a line on stdin"),
+            Option(
+                name="wait",
+                metavar="S",
+                kind="integer",
+                default=300,
+                help="with --batch: end when the bus has taken nothing for S seconds (default 300; 0: "
+                "refuse what it cannot take at once)",
+            ),
         ),
         examples=(
             Example("""event-cli publish build.done '{"exit_code": 0}'""", "one event"),

@@ -37,6 +37,7 @@ from event_monitor.replies import (
     Services,
     StateReport,
     Stats,
+    StormCount,
     Subscription,
     SubscriptionInfo,
     Subscriptions,
@@ -192,12 +193,15 @@ def _stats(reply: Stats, width: int, mask: Sequence[str]) -> str:
         ("dead", f"{reply.dead:,}"),
         ("expired", f"{reply.expired:,}"),
         ("sampled", f"{reply.sampled:,}"),
+        *_held_back(reply),
         ("store", f"{size(reply.store_bytes)}, log {size(reply.wal_bytes)}"),
         ("memory", size(reply.rss_bytes)),
         ("up", duration(reply.uptime)),
         *((f"breaker {plain(name)}", state) for name, state in sorted(reply.breakers.items())),
     ]
     text = facts(pairs, width)
+    if reply.storms:
+        text += f"\n\n{_storms(reply.storms, width)}"
     if not reply.targets:
         return text
     names = list(dict.fromkeys(name for figures in reply.targets.values() for name in figures))
@@ -207,6 +211,31 @@ def _stats(reply: Stats, width: int, mask: Sequence[str]) -> str:
         for target, figures in sorted(reply.targets.items())
     ]
     return f"{text}\n\n{table(columns, rows, width)}"
+
+
+def _held_back(reply: Stats) -> list[tuple[str, str]]:
+    """What storm rules and busy disks did to publishers, as far as they did anything."""
+    figures = {
+        "delayed": reply.delayed,
+        "refused": reply.refused,
+        "shed": sum(reply.shed.values()),
+        "publishers waiting": reply.waiting_publishers,
+    }
+    return [(name, f"{count:,}") for name, count in figures.items() if count]
+
+
+def _storms(counts: Sequence[StormCount], width: int) -> str:
+    names = ("over", "kept", "sampled", "delayed", "refused")
+    columns = [
+        Column("STORM RULE"),
+        Column("SOURCE", flexible=True),
+        *(Column(name.upper(), right=True) for name in names),
+    ]
+    rows = [
+        [count.pattern, plain(count.source or "-"), *(f"{getattr(count, name):,}" for name in names)]
+        for count in counts
+    ]
+    return table(columns, rows, width)
 
 
 def _route(reply: Route, width: int, mask: Sequence[str]) -> str:
