@@ -82,6 +82,7 @@ class EventBus:
         )
         self.dead_letter_queue = DeadLetterQueue(store, self.dispatcher, clock)
         self.admission = Admission(self.router, settings, clock)
+        store.on_answered = self.admission.turns.leave
         self.on_accepted: Callable[[list[InFlight]], None] = lambda records: None
         self.on_breaker: Callable[[str, CircuitBreaker], None] = lambda name, breaker: None
         self.on_breaker_gone: Callable[[str], None] = lambda name: None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# What sums of fractions may lack of a whole token.
+_ROUNDING = 1e-6
+
 
 class TokenBucket:
     """``rate`` tokens a second, at most ``burst`` at once; full at first. Times are seconds of one clock."""
@@ -17,7 +20,7 @@ class TokenBucket:
     def take(self, now: float) -> bool:
         """Take a token, if one is there."""
         self._fill(now)
-        if self._tokens < 1:
+        if self._tokens < 1 - _ROUNDING:
             return False
         self._tokens -= 1
         return True

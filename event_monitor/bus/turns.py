@@ -83,8 +83,8 @@ class Turns:
         """An event goes on its way to disk."""
         self.taken += 1
 
-    def leave(self, count: int = 1) -> None:
-        """So many have arrived, or were refused there."""
+    def leave(self, count: int) -> None:
+        """So many of them have arrived, or were refused there."""
         self.taken -= count
         if self._waiting:
             self._give_on()
