@@ -75,7 +75,7 @@ class Dispatcher:
             relieve=self._relieve,
         )
         self.moved = asyncio.Event()
-        self.window.on_filled = self.moved.set
+        self.window.on_filled = self._filled
         self._max_depth = max_causation_depth
         self._policies: dict[str, RetryPolicy] = {}
         self._random = rng or random.Random()
@@ -142,7 +142,12 @@ class Dispatcher:
         await self.store.write(lambda ledger: ledger.bury_target(name, self._now()))
 
     def _open(self, rank: int) -> bool:
-        return not self._held or rank == 0
+        return rank == 0 or not (self._held or self.window.must_wait(rank))
+
+    def _filled(self) -> None:
+        self.moved.set()
+        for lane in self.lanes.values():
+            lane.wake_all()
 
     def hold(self, held: bool) -> None:
         """Pause dispatch of all but CRITICAL events, or go on."""

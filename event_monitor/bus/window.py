@@ -96,6 +96,15 @@ class Window:
         """Whether events wait on disk."""
         return self.cursor != self.tail
 
+    def must_wait(self, rank: int) -> bool:
+        """Whether events of this priority would overtake more urgent ones on disk that there is room
+        for. Those are fetched then, and ``on_filled`` tells when."""
+        for above in range(rank):
+            if self.cursor[above] < self.tail[above] and self._has_room(above):
+                self._wake.set()
+                return True
+        return False
+
     def nudge(self) -> None:
         """Look again: a lane has gone idle, or its way is free."""
         if self.behind:
