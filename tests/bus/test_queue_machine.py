@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -9,7 +10,7 @@ from tests.bus.queue_machine import QueueMachine
 
 BOUNDED = settings(
     derandomize=True,
-    max_examples=60,
+    max_examples=50,
     stateful_step_count=30,
     deadline=None,
     database=None,
@@ -22,5 +23,6 @@ def check_queue(how: settings = BOUNDED) -> None:
     run_state_machine_as_test(QueueMachine, settings=how)
 
 
+@pytest.mark.slow
 def test_the_bus_does_what_the_model_says() -> None:
     check_queue()

@@ -1,0 +1,160 @@
+"""The model of the queue is shown to find bugs: the bus's source is changed in one place, and the
+machine that passes for the real one must fail for the changed one."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+
+import pytest
+from hypothesis import Phase, settings
+
+from event_monitor.bus import dispatcher, event_bus, lane, ledger, turns, window
+from tests.bus import test_queue_machine as machine
+from tests.unit import test_turns as turn_tests
+
+pytestmark = pytest.mark.mutation
+
+# A bug need only be found here, not made small.
+FIND = settings(machine.BOUNDED, phases=(Phase.generate,), max_examples=150)
+
+
+@dataclass(frozen=True)
+class Bug:
+    """``right`` becomes ``wrong`` in ``module``, and the machine must not let it pass."""
+
+    name: str
+    module: ModuleType
+    right: str
+    wrong: str
+
+
+BUGS = [
+    Bug("what a former run left is lost", window, "self.tail[rank] = highest", "self.tail[rank] = 0"),
+    Bug(
+        "a read-back delivery is settled twice", dispatcher, "ledger.drop_delivery(event_id, target)", "pass"
+    ),
+    Bug(
+        "LOW comes before CRITICAL",
+        lane,
+        "for rank, queue in enumerate(self.queues):",
+        "for rank, queue in reversed(list(enumerate(self.queues))):",
+    ),
+    Bug(
+        "the last comes first within a level",
+        lane,
+        "self.queues[delivery.record.rank].append(delivery)",
+        "self.queues[delivery.record.rank].appendleft(delivery)",
+    ),
+    Bug(
+        "memory overtakes what is more urgent on disk",
+        window,
+        "self.cursor[above] < self.tail[above] and self._has_room(above)",
+        "False",
+    ),
+    Bug(
+        "an expired event is delivered",
+        lane,
+        "if deadline is None or self.clock.monotonic() < deadline:",
+        "if True:",
+    ),
+    Bug(
+        "what is read back is parked twice",
+        lane,
+        "return self.waiting + sum(map(self.on_disk, range(len(self.queues))))",
+        "return self.waiting + sum(self.stored)",
+    ),
+    Bug("a sampled event is not counted", ledger, 'self._counts["sampled"] += sampled', "pass"),
+    Bug("a sampled event stays queued", event_bus, "1 if sampled_by is None else None,", "1,"),
+    Bug("attempts are not counted", dispatcher, "delivery.attempts += 1", "pass"),
+    Bug("a dead letter is counted twice", dispatcher, "self.counts[state] += 1", "self.counts[state] += 2"),
+    Bug(
+        "a retry that is due is forgotten",
+        dispatcher,
+        "        self._disk.owe(moved)\n",
+        "        pass\n",
+    ),
+    Bug(
+        "a kill forgets what was retried",
+        ledger,
+        "UPDATE deliveries SET state = 'queued' WHERE event_id = ? AND target = ?",
+        "DELETE FROM deliveries WHERE event_id = ? AND target = ?",
+    ),
+    Bug(
+        "maintenance lets everything through",
+        dispatcher,
+        "not (self._held or self.window.must_wait(rank))",
+        "not self.window.must_wait(rank)",
+    ),
+    Bug(
+        "one target's delivery settles the other's",
+        dispatcher,
+        "record.outstanding -= 1\n        if record.outstanding == 0:",
+        "record.outstanding -= 1\n        if record.outstanding <= 1:",
+    ),
+    Bug(
+        "a duplicate counts as accepted",
+        ledger,
+        'self._counts["accepted"] += len(rows) - duplicates',
+        'self._counts["accepted"] += len(rows)',
+    ),
+]
+
+
+def plant(bug: Bug, patch: pytest.MonkeyPatch) -> ModuleType:
+    """The changed module, put in the place of the real one wherever that is used."""
+    source = inspect.getsource(bug.module)
+    assert source.count(bug.right) == 1, "the place to change is not to be found: bring the bug up to date"
+    changed = ModuleType(f"{bug.module.__name__}_with_a_bug")
+    patch.setitem(sys.modules, changed.__name__, changed)
+    exec(compile(source.replace(bug.right, bug.wrong), changed.__name__, "exec"), changed.__dict__)
+    for name, real in list(vars(bug.module).items()):
+        if getattr(real, "__module__", None) != bug.module.__name__:
+            continue
+        for user in list(sys.modules.values()):
+            ours = getattr(user, "__name__", "").startswith(("event_monitor.", "tests."))
+            if ours and user is not changed and vars(user).get(name) is real:
+                patch.setattr(user, name, vars(changed)[name])
+    return changed
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
+def test_a_planted_bug_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(bug, monkeypatch)
+    # CPython 3.11's parser fails if a collected task's traceback is printed while it runs (gh-106905).
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises((AssertionError, BaseExceptionGroup)):
+            machine.check_queue(FIND)
+    finally:
+        gc.enable()
+
+
+TURN_BUGS = [
+    Bug(
+        "one source takes all the turns",
+        turns,
+        "                self._waiting[turn] = queue\n",
+        "                self._waiting[turn] = queue\n"
+        "                self._waiting.move_to_end(turn, last=False)\n",
+    ),
+    Bug(
+        "a place that is granted and cancelled is lost",
+        turns,
+        "            if mine.done() and not mine.cancelled():\n                self._granted -= 1",
+        "            if mine.done() and not mine.cancelled():\n                pass",
+    ),
+]
+
+
+@pytest.mark.parametrize("bug", TURN_BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
+def test_a_planted_bug_in_the_turns_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(bug, monkeypatch)
+    with pytest.raises(AssertionError):
+        turn_tests.test_sources_take_turns_and_each_keeps_its_own_order()
+        for seed in range(20):
+            turn_tests.test_cancels_at_any_moment_lose_no_place_and_strand_nobody(seed)
