@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from event_monitor.model import Priority, Snapshot, Status
+from event_monitor.replay_replies import Histogram, ReplayPlan, ReplayReport, Replays
 from event_monitor.replies import (
     AdoptionPlan,
     Alerts,
@@ -24,13 +25,9 @@ from event_monitor.replies import (
     EventDetail,
     EventPage,
     HealthReport,
-    Histogram,
     Pong,
     Published,
     PublishedLines,
-    ReplayPlan,
-    ReplayReport,
-    Replays,
     Route,
     ServiceDetail,
     Services,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from event_monitor import messages as m
-from event_monitor import replies as r
+from event_monitor import replay_replies as r
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.histogram import count_events, recorded_span
 from event_monitor.bus.replay.desk import ReplayDesk

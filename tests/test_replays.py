@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from event_monitor import messages as m
-from event_monitor import replies as r
 from event_monitor.clock import to_iso
 from event_monitor.control.client import SocketClient
 from event_monitor.errors import InvalidRequest, ReadOnly
 from event_monitor.model import Event
 from event_monitor.paths import HomePaths
 from event_monitor.replay_answers import SIDE_EFFECTS
+from event_monitor.replay_replies import ReplayReport
 from event_monitor.runtime import Runtime
 from tests.bus.helpers import settings
 from tests.bus.replaying import LONG_AGO, ended, record
@@ -36,7 +36,7 @@ def upcast(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, "upcast": True}
 
 
-async def replayed(runtime: Runtime, **options: Any) -> r.ReplayReport:
+async def replayed(runtime: Runtime, **options: Any) -> ReplayReport:
     begun = await runtime.handle(m.StartReplay(**{"since": "-1h", "speed": "max"} | options))
     return await ended(runtime.replays, begun.id) if begun.id else begun
 

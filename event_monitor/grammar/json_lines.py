@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from event_monitor.replay_replies import Replays
 from event_monitor.replies import (
     Alerts,
     Breakers,
@@ -14,7 +15,6 @@ from event_monitor.replies import (
     DiscoveredServers,
     EventPage,
     HealthReport,
-    Replays,
     Services,
     StateReport,
     Subscription,
