@@ -231,6 +231,22 @@ class SocketSettings(Section, frozen=True):
     max_unread_bytes: Annotated[int, Meta(ge=4_096)] = 1_048_576
 
 
+class WatchSettings(Section, frozen=True):
+    """What the watchdog finds too much. ``stall`` is how many seconds the bus's loop may stand still,
+    ``interval`` the seconds between two looks at the figures. ``rss``, ``wal`` and ``disk_free`` are bytes,
+    ``rss_growth`` bytes a minute over half an hour, ``fds`` a share of the descriptors that the process
+    may have, ``queue_age`` the seconds that the oldest event may have waited. 0 turns a limit off."""
+
+    stall: Annotated[float, Meta(ge=0.1, le=60)] = 0.5
+    interval: Annotated[float, Meta(ge=0.1, le=3_600)] = 5.0
+    rss: Annotated[int, Meta(ge=0)] = 536_870_912
+    rss_growth: Annotated[int, Meta(ge=0)] = 1_048_576
+    fds: Annotated[float, Meta(ge=0, le=1)] = 0.8
+    queue_age: Annotated[float, Meta(ge=0, le=10_000_000)] = 600.0
+    wal: Annotated[int, Meta(ge=0)] = 134_217_728
+    disk_free: Annotated[int, Meta(ge=0)] = 67_108_864
+
+
 class DashboardSettings(Section, frozen=True):
     """``refresh`` is seconds between two pictures; ``keys`` remaps actions by their id."""
 
@@ -274,6 +290,7 @@ class Settings(Section, frozen=True):
     backups: BackupSettings = BackupSettings()
     upcasters: dict[str, dict[str, str]] = {}
     socket: SocketSettings = SocketSettings()
+    watch: WatchSettings = WatchSettings()
     dashboard: DashboardSettings = DashboardSettings()
 
     def target(self, name: str) -> TargetSettings:

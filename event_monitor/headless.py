@@ -8,6 +8,8 @@ import logging
 import os
 import signal
 
+from event_monitor.dump_signal import dump_on_signal
+from event_monitor.logfile import FORMAT, log_to_file
 from event_monitor.paths import HomePaths
 from event_monitor.runtime import Runtime
 from event_monitor.steady import settle_down
@@ -20,18 +22,19 @@ RESTART_PAUSE = 1.0
 
 def run_headless(paths: HomePaths) -> int:
     """Run until SIGTERM, SIGINT or SIGHUP; then settle, store and answer 0. When the store turns out to
-    be damaged, start again with a fresh one."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    be damaged, start again with a fresh one. SIGUSR1 writes all tasks with their stacks to the log."""
+    logging.basicConfig(level=logging.INFO, format=FORMAT)
 
     async def serve() -> None:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, stopping.set)
-        runtime = await Runtime.start(paths)
+        runtime = await Runtime.start(paths, own_process=True)
         print(json.dumps({"ready": True, "pid": os.getpid(), "socket": paths.socket}), flush=True)
         settle_down()
         while True:
+            dump_on_signal(runtime.watchdog.tasks.log)
             try:
                 await _either(stopping, runtime.damaged)
             finally:
@@ -39,9 +42,10 @@ def run_headless(paths: HomePaths) -> int:
             if stopping.is_set():
                 return
             await asyncio.sleep(RESTART_PAUSE)
-            runtime = await Runtime.start(paths)
+            runtime = await Runtime.start(paths, own_process=True)
 
-    asyncio.run(serve())
+    with log_to_file(paths):
+        asyncio.run(serve())
     return 0
 
 

@@ -102,5 +102,10 @@ class LocalClient:
             await asyncio.wrap_future(self._thread.ready)
         return await asyncio.wrap_future(self._thread.submit(lambda runtime: runtime.handle(message)))
 
+    def silence(self) -> str | None:
+        """See ``Client.silence``: where the bus's loop stands still, if it does."""
+        ready = self._thread.ready
+        return ready.result().watchdog.stalls.describe() if ready.done() else "it is starting"
+
     async def close(self) -> None:
         """See ``Client.close``. The runtime's owner stops it."""

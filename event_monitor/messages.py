@@ -35,6 +35,7 @@ from event_monitor.replies import (
     Stats,
     Subscription,
     Subscriptions,
+    Tasks,
 )
 
 Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -256,6 +257,10 @@ class GetStats(Message, tag="get_stats", frozen=True):
     """Answers ``Stats``."""
 
 
+class GetTasks(Message, tag="get_tasks", frozen=True):
+    """What the bus does now: each task with its stack, and what it waits for. Answers ``Tasks``."""
+
+
 class GetState(Message, tag="get_state", frozen=True):
     """Answers ``StateReport``; with ``history`` the last 100 transitions too, oldest first, and those
     that were refused."""
@@ -420,6 +425,7 @@ AnyMessage = (
     | GetSnapshot
     | GetStats
     | GetState
+    | GetTasks
     | QueryEvents
     | GetEvent
     | QueryDeadLetters
@@ -461,6 +467,7 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     GetSnapshot: Snapshot,
     GetStats: Stats,
     GetState: StateReport,
+    GetTasks: Tasks,
     QueryEvents: EventPage,
     GetEvent: EventDetail,
     QueryDeadLetters: DeadLetterPage,

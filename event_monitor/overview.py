@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import resource
-import sys
+import threading
 from typing import TYPE_CHECKING
 
 from event_monitor import __version__
 from event_monitor.clock import to_iso
 from event_monitor.model import DeliveryState, QueueView, RateView, ServiceView, Snapshot, Totals
 from event_monitor.replies import BreakerReport, Pong, Stats
+from event_monitor.system.resources import open_descriptors, resident_bytes, task_count
 
 if TYPE_CHECKING:
     from event_monitor.runtime import Runtime
@@ -150,6 +150,9 @@ class Overview:
             retrying=queue.retrying,
             in_memory=queue.in_memory,
             rss_bytes=resident_bytes(),
+            fds=open_descriptors(),
+            threads=threading.active_count(),
+            tasks=task_count(),
             uptime=round(self._clock.monotonic() - self._started, 3),
             store_bytes=store_bytes,
             wal_bytes=wal_bytes,
@@ -177,13 +180,3 @@ def _note(report: BreakerReport) -> str:
     if report.retry_after:
         parts.append(f"tries in {report.retry_after:.0f} s")
     return ", ".join(parts) or (report.last_error or "")
-
-
-def resident_bytes() -> int:
-    """This process's resident memory; on macOS its peak, which is what the system tells cheaply."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024

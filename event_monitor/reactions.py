@@ -21,6 +21,8 @@ from event_monitor.system.state_machine import StateMachine, TransitionNotSaved
 logger = logging.getLogger(__name__)
 
 SOURCE = "event-monitor"
+# On a nearly full disk one write passes and the next does not: the state must not follow each.
+STORE_HOLD = 6.0
 _BREAKER_EVENTS = {
     BreakerState.OPEN: "breaker.opened",
     BreakerState.HALF_OPEN: "breaker.half_open",
@@ -66,7 +68,7 @@ class Reactions:
     def on_trouble(self, error: Exception | None) -> None:
         """The store cannot be written, or can again."""
         if error is None:
-            self._driver.clear("store", "the event store can be written again")
+            self._driver.clear("store", "the event store can be written again", after=STORE_HOLD)
         else:
             self._driver.fail("store", f"the event store cannot be written: {error}")
             self._alerts.raise_alert(

@@ -18,6 +18,7 @@ from event_monitor.configured import Configured, Problem, backup_policy, read_co
 from event_monitor.errors import BusClosed, EventMonitorError, InvalidConfig, InvalidRequest
 from event_monitor.model import Severity
 from event_monitor.paths import HomePaths
+from event_monitor.resilience.locks import TrackedLock
 from event_monitor.services.registry import Exchange, ServiceRegistry
 from event_monitor.system.alerts import AlertBook
 from event_monitor.system.driver import StateDriver
@@ -27,6 +28,9 @@ from event_monitor.targets.cleanup import CleanupTarget
 logger = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int] | None
+
+# Services that are exchanged are stopped in order first.
+_LONGEST = 120.0
 
 LIVE = ("services", "fallback", "backups")
 """The sections that are put in force while the program runs; ``timeouts`` are for services only."""
@@ -65,7 +69,7 @@ class Reloader:
         self._stamps = stamps
         self._problems: tuple[Problem, ...] = ()
         self._waiting_for_restart: tuple[str, ...] = ()
-        self._lock = asyncio.Lock()
+        self._lock = TrackedLock("configuration", limit=_LONGEST)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._report(configured.problems)

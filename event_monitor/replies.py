@@ -117,6 +117,9 @@ class Stats(Reply, frozen=True):
     retrying: int = 0
     in_memory: int = 0
     rss_bytes: int = 0
+    fds: int = 0
+    threads: int = 0
+    tasks: int = 0
     uptime: float = 0.0
     store_bytes: int = 0
     wal_bytes: int = 0
@@ -126,6 +129,35 @@ class Stats(Reply, frozen=True):
     shed: dict[str, int] = {}
     waiting_publishers: int = 0
     storms: list[StormCount] = []
+
+
+class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One task of the bus's loop. ``state`` is ``running``, ``waiting``, or ``left behind`` for one that
+    ignores its cancellation; ``age`` is in seconds, ``None`` if it is not known; ``stack`` says where it
+    is, the innermost call first."""
+
+    name: str
+    state: str
+    age: float | None = None
+    event_id: int | None = None
+    waits_for: str | None = None
+    stack: list[str] = []
+
+
+class LockInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock that is held, for how many seconds and by which task."""
+
+    name: str
+    owner: str
+    held: float
+
+
+class Tasks(Reply, frozen=True):
+    """``loop`` is the stack of the loop's own thread."""
+
+    tasks: list[TaskInfo]
+    locks: list[LockInfo] = []
+    loop: list[str] = []
 
 
 class StateReport(Reply, frozen=True):

@@ -36,6 +36,7 @@ from event_monitor.reactions import Reactions
 from event_monitor.reloading import Reloader, Stamps
 from event_monitor.replay_answers import ReplayAnswers, unwanted_targets
 from event_monitor.resilience.breaker import BreakerState
+from event_monitor.resilience.waits import current_waits
 from event_monitor.service_desk import ServiceDesk
 from event_monitor.service_detail import ServiceDetails
 from event_monitor.services.registry import ServiceRegistry
@@ -44,6 +45,7 @@ from event_monitor.subscriptions import Subscriptions
 from event_monitor.system.alerts import AlertBook
 from event_monitor.system.driver import StateDriver
 from event_monitor.system.state_machine import StateMachine
+from event_monitor.system.watchdog import Watchdog
 from event_monitor.targets import NAMES
 from event_monitor.targets.cleanup import CleanupTarget
 from event_monitor.targets.handlers import load_upcasters
@@ -60,10 +62,14 @@ DESCRIPTOR_ALERTS = 60.0
 class Runtime:
     """One home's bus with all around it. ``start`` answers a running one; ``stop`` ends it."""
 
-    def __init__(self, paths: HomePaths, settings: Settings, *, demo: bool = False) -> None:
+    def __init__(
+        self, paths: HomePaths, settings: Settings, *, demo: bool = False, own_process: bool = False
+    ) -> None:
         self.paths = paths
         self.settings = settings
         self.demo = demo
+        self._own_process = own_process
+        self.watchdog: Watchdog
         self.bus: EventBus
         self.alerts: AlertBook
         self.machine: StateMachine
@@ -87,16 +93,24 @@ class Runtime:
         self.damaged = asyncio.Event()
 
     @classmethod
-    async def start(cls, paths: HomePaths, settings: Settings | None = None, *, demo: bool = False) -> Self:
-        """Start all parts. Raises ``InvalidConfig`` before anything is touched, ``AlreadyRunning``
-        if a live process owns the home, ``StoreTooNew``, ``StoreUnavailable`` or ``HomeUnusable``."""
+    async def start(
+        cls,
+        paths: HomePaths,
+        settings: Settings | None = None,
+        *,
+        demo: bool = False,
+        own_process: bool = False,
+    ) -> Self:
+        """Start all parts; with ``own_process`` they may use what a process has but one of. Raises
+        ``InvalidConfig`` before anything is touched, ``AlreadyRunning`` if a live process owns the
+        home, ``StoreTooNew``, ``StoreUnavailable`` or ``HomeUnusable``."""
         stamps = Stamps(paths.settings, paths.rules)
         if settings is None:
             found = await asyncio.to_thread(read_configuration, paths.settings)
         else:
             found = await asyncio.to_thread(configured, settings)
         rules = read_rules(paths.rules, NAMES)
-        runtime = cls(paths, found.settings, demo=demo)
+        runtime = cls(paths, found.settings, demo=demo, own_process=own_process)
         try:
             await runtime._start(rules, found, stamps, from_file=settings is None)
         except OSError as error:
@@ -121,6 +135,7 @@ class Runtime:
             paths.database, settings=self.settings, rules=rules, clock=self._clock, protect=True
         )
         self._cleanup.push_async_callback(self._stop_bus)
+        current_waits.set(self.bus.waits)
         self.alerts = AlertBook(self.bus.store, self._clock)
         self.machine = StateMachine(Path(paths.state), self._clock)
         self.subscriptions = Subscriptions(self.bus, paths.home)
@@ -146,6 +161,16 @@ class Runtime:
             self.breakers.adopt(name, guard.breaker)
         await self.switch.load()
         told.hold()
+        self.watchdog = Watchdog(
+            self.bus,
+            self.alerts,
+            self.driver,
+            self.settings.watch,
+            home=Path(paths.bus_dir),
+            dump=Path(paths.logs) / "stall.txt" if self._own_process else None,
+        )
+        self._cleanup.push_async_callback(self.watchdog.stop)
+        self.watchdog.start()
         await self.bus.start()
         for note in filter(None, notes):
             logger.warning("%s", note)
@@ -180,6 +205,7 @@ class Runtime:
             others={
                 **self.desk.handlers,
                 **ReplayAnswers(self.replays, self.bus).handlers,
+                **self.watchdog.tasks.handlers,
                 GetService: details.answer,
             },
         )

@@ -197,6 +197,7 @@ ASKED: dict[type[m.Message], Any] = {
     m.Ping: m.Ping(),
     m.GetSnapshot: m.GetSnapshot(),
     m.GetStats: m.GetStats(),
+    m.GetTasks: m.GetTasks(),
     m.GetState: m.GetState(history=True),
     m.QueryEvents: m.QueryEvents(type="#", filter="x", since="-1h", until="now"),
     m.GetEvent: m.GetEvent(event_id=1),

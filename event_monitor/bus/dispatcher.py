@@ -13,6 +13,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from contextvars import Context
 from itertools import chain
 from typing import Any
 
@@ -23,6 +24,7 @@ from event_monitor.bus.inflight import InFlight, Pending
 from event_monitor.bus.lane import Handle, Lane
 from event_monitor.bus.ledger import DeliveryRow, Ledger
 from event_monitor.bus.meters import LatencyMeter
+from event_monitor.bus.outcomes import Outcomes
 from event_monitor.bus.readback import ReadBack
 from event_monitor.bus.retries import RetryTimer
 from event_monitor.bus.store import EventStore
@@ -32,6 +34,7 @@ from event_monitor.clock import Clock, Stamper, from_iso, to_iso
 from event_monitor.model import PRIORITIES, DeliveryError, DeliveryState
 from event_monitor.resilience.breaker import CircuitBreaker
 from event_monitor.resilience.retry import PermanentError, RetryPolicy
+from event_monitor.resilience.waits import WaitGraph
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +47,9 @@ class Dispatcher:
     """Delivers every event to each of its targets at least once, or writes a dead letter.
 
     ``on_dead`` hears of each delivery that was given up, ``on_settled`` of each record whose
-    outcomes changed, ``on_replayed`` of those among them that are replays.
+    outcomes changed, ``on_replayed`` of those among them that are replays, ``on_overdue`` of each handler
+    at its deadline, ``on_lost`` of what a mistake of ours has ended. Handlers run in copies of
+    ``context``; ``waits`` knows who waits for whom.
     """
 
     def __init__(
@@ -56,9 +61,12 @@ class Dispatcher:
         max_in_memory_bytes: int = 33_554_432,
         max_causation_depth: int = 32,
         rng: random.Random | None = None,
+        waits: WaitGraph | None = None,
+        context: Context | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
+        self.context = context
         self.latency = LatencyMeter(clock.monotonic)
         self.lanes: dict[str, Lane] = {}
         self.counts: Counter[DeliveryState] = Counter()
@@ -66,6 +74,9 @@ class Dispatcher:
         self.on_settled: Callable[[InFlight], None] = lambda record: None
         self.on_replayed: Callable[[InFlight], None] = lambda record: None
         self.upcasters = Upcasters()
+        self.on_overdue: Callable[[Lane, asyncio.Task[None], Pending], None] = lambda *_: None
+        self.on_lost: Callable[[str, BaseException], None] = lambda what, error: None
+        self.outcomes = Outcomes(store, self.lanes, waits or WaitGraph(clock.monotonic))
         self.window = Window(
             store,
             max_events=max_in_memory,
@@ -121,7 +132,10 @@ class Dispatcher:
             batch_size=batch_size,
             linger=linger,
             breaker=breaker,
+            context=self.context,
         )
+        lane.on_overdue = lambda *call: self.on_overdue(*call)
+        lane.on_lost = lambda lane, error: self.on_lost(f"a worker of target {lane.name}", error)
         self.lanes[name] = lane
         self._policies[name] = policy or RetryPolicy()
         if breaker is not None:
@@ -148,6 +162,11 @@ class Dispatcher:
         self.moved.set()
         for lane in self.lanes.values():
             lane.wake_all()
+
+    @property
+    def held(self) -> bool:
+        """Whether all but CRITICAL events wait."""
+        return self._held
 
     def hold(self, held: bool) -> None:
         """Pause dispatch of all but CRITICAL events, or go on."""
@@ -190,6 +209,7 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s failed", task.get_name(), exc_info=error)
+            self.on_lost(task.get_name(), error)
 
     # --- on the way out ---------------------------------------------------------------------
 
@@ -390,6 +410,8 @@ class Dispatcher:
 
     def _owe_less(self, record: InFlight) -> None:
         record.outstanding -= 1
+        if record.event.id in self.outcomes.awaited:
+            self.outcomes.moved(record)
         if record.outstanding == 0:
             event_id = record.event.id
             if not record.stored:

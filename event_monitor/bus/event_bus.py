@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import random
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -25,6 +26,7 @@ from event_monitor.bus.storms import GO_ON, Verdict
 from event_monitor.bus.streams import EventStream
 from event_monitor.bus.subscribers import Handler, Subscriber, current_event, handler_name, to_handle
 from event_monitor.bus.upcasters import Upcasters
+from event_monitor.bus.within import current_bus
 from event_monitor.clock import Clock, LoopClock, Stamper
 from event_monitor.config import Settings, TargetSettings
 from event_monitor.errors import BusClosed, BusFull, InvalidEvent, InvalidRequest, StoreUnavailable
@@ -33,6 +35,7 @@ from event_monitor.protection import make_breaker
 from event_monitor.replies import Route
 from event_monitor.resilience.breaker import CircuitBreaker
 from event_monitor.resilience.retry import RetryPolicy
+from event_monitor.resilience.waits import WaitGraph, current_waits
 from event_monitor.topics import TopicPattern
 from event_monitor.validation import check_event_type, check_name, check_payload, check_ttl
 
@@ -72,6 +75,10 @@ class EventBus:
         self.router = Router(store, rules, settings.bus.priorities)
         self.circuit_breakers: dict[str, CircuitBreaker] = {}
         self.rate = RateMeter(clock.monotonic)
+        self.waits = WaitGraph(clock.monotonic)
+        context = contextvars.copy_context()
+        context.run(current_bus.set, self)
+        context.run(current_waits.set, self.waits)
         self.dispatcher = Dispatcher(
             store,
             clock,
@@ -79,6 +86,8 @@ class EventBus:
             max_in_memory_bytes=settings.queue.max_in_memory_bytes,
             max_causation_depth=settings.bus.max_causation_depth,
             rng=random.Random(),
+            waits=self.waits,
+            context=context,
         )
         self.dead_letter_queue = DeadLetterQueue(store, self.dispatcher, clock)
         self.admission = Admission(self.router, settings, clock)
@@ -205,6 +214,15 @@ class EventBus:
             verdict=verdict,
         )
         return self.receipt(receipt, await future)
+
+    async def outcome(self, event_id: int) -> Status:
+        """What has become of an event: returns once each of its deliveries is settled.
+
+        A handler may wait for what it published; that uses up its own time. Raises ``NotFound``,
+        ``StoreUnavailable``, or ``DeadlockBroken`` if the event's handlers in turn wait for the one
+        that waits here, or for its place in the lane.
+        """
+        return await self.dispatcher.outcomes.of(event_id)
 
     async def depth_after(self, causation_id: int) -> int:
         """The causation depth of what the event ``causation_id`` causes; 0 if it is not known."""

@@ -11,13 +11,17 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
+from contextvars import Context
+from itertools import chain
+from typing import Any
 
-from event_monitor.bus.inflight import Pending
+from event_monitor.bus.inflight import InFlight, Pending
 from event_monitor.clock import Clock
 from event_monitor.model import PRIORITIES
 from event_monitor.resilience.breaker import BreakerState, CircuitBreaker, Permit
+from event_monitor.resilience.timeouts import MAX_ABANDONED, TooManyAbandoned
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +51,9 @@ class Lane:
     this lane, those in ``loaded`` among them; while ``overflowing``, new ones join them there.
     ``linger`` is the least time in seconds between the beginnings of two batches that are not full:
     under load it turns many small batches into few, an event that comes alone is not delayed. While
-    ``breaker`` lets nothing through, deliveries are parked: they wait and use up no attempt."""
+    ``breaker`` lets nothing through, deliveries are parked: they wait and use up no attempt. Workers
+    run in a copy of ``context``. ``on_overdue`` hears of a handler at its deadline, before it is
+    cancelled; ``on_lost`` of a worker that ended by a mistake, after another took its place."""
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class Lane:
         linger: float = 0.0,
         breaker: CircuitBreaker | None = None,
         gate: Callable[[int], bool] = lambda rank: True,
+        context: Context | None = None,
     ) -> None:
         self.name = name
         self.handle = handle
@@ -77,6 +84,9 @@ class Lane:
         self.expire = expire
         self.ready = ready
         self.gate = gate
+        self.context = context
+        self.on_overdue: Callable[[Lane, asyncio.Task[None], Pending], None] = lambda *_: None
+        self.on_lost: Callable[[Lane, BaseException], None] = lambda *_: None
         self.queues: tuple[deque[Pending], ...] = tuple(deque() for _ in PRIORITIES)
         self.stored = [0] * len(PRIORITIES)
         self.overflowing = [False] * len(PRIORITIES)
@@ -84,8 +94,9 @@ class Lane:
         self.low_water = max(16, 2 * batch_size)
         self.handled = 0
         self.failed = 0
+        self.begun = 0
         self.timeouts = 0
-        self.abandoned: set[asyncio.Task[None]] = set()
+        self.abandoned: dict[asyncio.Task[None], float] = {}
         self.closed = False
         self.interrupted: list[Pending] = []
         self._workers: set[_Worker] = set()
@@ -144,6 +155,39 @@ class Lane:
         """The deliveries that a handler has now."""
         for worker in self._workers:
             yield from worker.batch
+
+    @property
+    def passes(self) -> bool:
+        """Whether the breaker lets a delivery through."""
+        return self.breaker is None or self.breaker.would_pass()
+
+    @property
+    def startable(self) -> bool:
+        """Something may be taken, a place is free and nothing holds it: it is about to be begun."""
+        free = sum(1 for worker in self._workers if worker.batch) < self.concurrency
+        return (
+            free and self.passes and any(queue and self.gate(rank) for rank, queue in enumerate(self.queues))
+        )
+
+    def busy(self) -> Iterator[tuple[asyncio.Task[None], float, Sequence[Pending]]]:
+        """The handlers that run: their task, when they began (loop time) and what they have."""
+        for worker in self._workers:
+            if worker.batch:
+                yield worker.task, worker.started, worker.batch
+
+    def in_the_way(self, event_id: int) -> Collection[asyncio.Task[Any]]:
+        """The handlers of which one must get on before an open delivery of the event is settled: the
+        one that has it, else all, if every place is taken. Empty if nothing is in its way."""
+        busy = list(self.busy())
+        for task, _, batch in busy:
+            if any(delivery.record.event.id == event_id for delivery in batch):
+                return (task,)
+        return [task for task, _, _ in busy] if len(busy) >= self.concurrency else ()
+
+    def find(self, event_id: int) -> InFlight | None:
+        """The record of an event that is queued or handled here."""
+        deliveries = chain(self.in_hand(), *self.queues)
+        return next((one.record for one in deliveries if one.record.event.id == event_id), None)
 
     @property
     def idle(self) -> bool:
@@ -215,14 +259,29 @@ class Lane:
     def abandon(self, worker: _Worker) -> None:
         """Leave a handler that ignores its cancellation to itself and put a new worker in place."""
         self._workers.discard(worker)
-        self.abandoned.add(worker.task)
-        worker.task.add_done_callback(self.abandoned.discard)
+        self.abandoned[worker.task] = self.clock.monotonic()
+        worker.task.add_done_callback(lambda task: self.abandoned.pop(task, None))
         logger.error("target %s: a handler ignored its cancellation and was left behind", self.name)
         if not self.closed:
             self._hire()
 
     def _hire(self) -> None:
-        self._workers.add(_Worker(self))
+        worker = _Worker(self)
+        self._workers.add(worker)
+        worker.task.add_done_callback(lambda task: self._ended(worker))
+
+    def _ended(self, worker: _Worker) -> None:
+        """Put another worker in the place of one that a mistake of ours has ended."""
+        if self.closed or worker not in self._workers or worker.task.cancelled():
+            return
+        error = worker.task.exception()
+        if error is None:
+            return
+        self._workers.discard(worker)
+        worker.disarm()
+        logger.error("target %s: a worker has ended", self.name, exc_info=error)
+        self._hire()
+        self.on_lost(self, error)
 
     async def drain(self, deadline: float) -> None:
         """Stop taking deliveries, let running handlers finish until ``deadline`` (loop time), then
@@ -256,7 +315,8 @@ class _Worker:
         self._permit: Permit | None = None
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.task = asyncio.create_task(self._work(), name=f"target-{lane.name}")
+        context = lane.context.copy() if lane.context is not None else None
+        self.task = asyncio.create_task(self._work(), name=f"target-{lane.name}", context=context)
 
     async def _work(self) -> None:
         lane = self.lane
@@ -274,9 +334,12 @@ class _Worker:
                 continue
             permit = self._permit = breaker.acquire() if breaker is not None else None
             self.batch = batch
+            lane.begun += 1
             self._arm()
             error: BaseException | None = None
             try:
+                if len(lane.abandoned) >= MAX_ABANDONED:
+                    raise TooManyAbandoned(f"{MAX_ABANDONED} calls of the handler ignore their cancellation")
                 await lane.handle(batch)
             except asyncio.CancelledError:
                 if self.timed_out:
@@ -354,6 +417,7 @@ class _Worker:
                 self._timer = loop.call_at(self._deadline, self._check)
                 return
             self.timed_out = True
+            lane.on_overdue(lane, self.task, self.batch[0])
             self.task.cancel()
             self._timer = loop.call_later(GRACE * lane.timeout, self._check)
             return

@@ -49,10 +49,12 @@ class DeliveryRow(NamedTuple):
 
 
 class Ledger:
-    """The statements of one transaction over ``connection``; ``close`` writes the counters."""
+    """The statements of one transaction over ``connection``; ``close`` writes the counters.
+    ``concluded`` holds the new status of each event that ended otherwise than simply delivered."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        self.concluded: dict[int, str] = {}
         self._counts: Counter[str] = Counter()
 
     def insert(self, rows: Sequence[EventRow]) -> list[int]:
@@ -145,6 +147,7 @@ class Ledger:
             self._counts[before] -= 1
         if after != "pending":
             self._counts[after] += 1
+            self.concluded[event_id] = after
 
     def expire_queued(self, now: str, above: Sequence[int], limit: int = 2_000) -> int:
         """Expire queued events whose time has passed and that memory does not hold, which are

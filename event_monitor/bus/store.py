@@ -47,6 +47,7 @@ _PRAGMAS = (
 class EventStore:
     """One home's database. ``on_commit`` hears of the accepted events in the order of their ids,
     ``on_answered`` how many of those that were appended are now accepted or refused;
+    ``on_concluded`` of those that were simply delivered and of the new status of others;
     ``on_trouble`` hears the error when writing begins to fail and ``None`` when it works again,
     ``on_damage`` once that the file turned out to be damaged: it is examined at the next ``open``."""
 
@@ -56,6 +57,7 @@ class EventStore:
         self.on_answered: Callable[[int], None] = lambda count: None
         self.on_trouble: Callable[[Exception | None], None] = lambda error: None
         self.on_damage: Callable[[Exception], None] = lambda error: None
+        self.on_concluded: Callable[[Sequence[int], dict[int, str]], None] = lambda delivered, others: None
         self.set_aside: Path | None = None
         self.counters: Counter[str] = Counter()
         self._writer = writer
@@ -217,7 +219,7 @@ class EventStore:
         first = list(self._first)
         rows = [row for row, _, _ in appends]
 
-        def work(connection: sqlite3.Connection) -> tuple[list[int], Counter[str]]:
+        def work(connection: sqlite3.Connection) -> tuple[list[int], Ledger]:
             ledger = Ledger(connection)
             for change in first:
                 change(ledger)
@@ -226,10 +228,10 @@ class EventStore:
             for change in changes:
                 change(ledger)
             ledger.close()
-            return ids, ledger.counts
+            return ids, ledger
 
         try:
-            ids, counts = await self._writer.transaction(work)
+            ids, ledger = await self._writer.transaction(work)
         except Exception as error:  # noqa: BLE001 - whatever failed, publishers must hear of it
             sound = changes if _is_environment(error) else await self._without_poison(changes)
             if len(sound) < len(changes):
@@ -241,7 +243,7 @@ class EventStore:
             return len(sound) < len(changes)
         for _ in first:
             self._first.popleft()
-        self.counters.update(counts)
+        self.counters.update(ledger.counts)
         self._dirty.set()
         if self._trouble is not None:
             self._trouble = None
@@ -256,6 +258,7 @@ class EventStore:
         for change in changes:
             if isinstance(change, _Waited):
                 change.committed(None)
+        self.on_concluded(delivered, ledger.concluded)
         return True
 
     async def _without_poison(self, changes: deque[Change]) -> deque[Change]:

@@ -16,6 +16,7 @@ from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.store import EventStore
 from event_monitor.errors import StoreUnavailable
 from event_monitor.model import PRIORITIES
+from event_monitor.resilience.locks import TrackedLock
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Window:
         self.on_disk = [0] * len(PRIORITIES)
         self.count = 0
         self.bytes = 0
-        self.lock = asyncio.Lock()
+        self.lock = TrackedLock("queue window")
         self.on_filled: Callable[[], None] = lambda: None
 
     def restore(self, queued: Sequence[tuple[int, int]]) -> None:

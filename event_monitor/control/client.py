@@ -24,6 +24,9 @@ class Client(Protocol):
         connection is gone (the next request tries to connect again).
         """
 
+    def silence(self) -> str | None:
+        """Why the bus does not answer just now, as far as it can be told without asking it."""
+
     async def close(self) -> None:
         """Let go of the connection. Safe to call twice."""
 
@@ -86,6 +89,10 @@ class SocketClient:
         if self._streams is not None:
             self._streams[1].transport.abort()
             self._streams = None
+
+    def silence(self) -> str | None:
+        """See ``Client.silence``. Nothing is known of another process."""
+        return None
 
     async def close(self) -> None:
         """See ``Client.close``."""

@@ -45,6 +45,8 @@ from event_monitor.widgets.text import line, plain
 
 logger = logging.getLogger(__name__)
 
+# Seconds without an answer after which the screen says so.
+_PATIENCE = 1.0
 _SEVERITIES = {Severity.INFO: "information", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
 
 
@@ -170,7 +172,7 @@ class EventMonitorApp(App[int]):
         while True:
             self._asked.clear()
             try:
-                snapshot = await self.client.request(GetSnapshot(feed_revision=self._feed_revision))
+                snapshot = await self._picture()
                 self._lost = None
                 self.show_snapshot(snapshot)
             except EventMonitorError as error:
@@ -186,6 +188,25 @@ class EventMonitorApp(App[int]):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.refresh):
                     await self._asked.wait()
+
+    async def _picture(self) -> Snapshot:
+        """The next picture. While it does not come the last one stays, with a line that says why."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        timer: asyncio.TimerHandle
+
+        def say() -> None:
+            nonlocal timer
+            timer = loop.call_later(_PATIENCE, say)
+            why = self.client.silence() or f"nothing for {loop.time() - asked:.0f} s"
+            self._show_lost_line(f"the bus does not answer: {why}")
+
+        timer = loop.call_later(_PATIENCE, say)
+        try:
+            picture: Snapshot = await self.client.request(GetSnapshot(feed_revision=self._feed_revision))
+            return picture
+        finally:
+            timer.cancel()
 
     def refresh_soon(self) -> None:
         """Take the next picture at once: something was changed from here."""
@@ -229,12 +250,12 @@ class EventMonitorApp(App[int]):
         if self._lost is None:
             self._feed_revision = -1
         self._lost = str(error)
-        text = line(
-            f" ✖ no connection: {plain(error)}  trying again every {self.settings.refresh:g} s",
-            row="banner-bad",
-        )
-        self.screen_stack[0].query_one("#lost", BannerPanel).show(text)
+        self._show_lost_line(f"no connection: {plain(error)}  trying again every {self.settings.refresh:g} s")
         self._show_header()
+
+    def _show_lost_line(self, text: str) -> None:
+        shown = line(f" ✖ {plain(text)}", row="banner-bad")
+        self.screen_stack[0].query_one("#lost", BannerPanel).show(shown)
 
     def _toast(self, toast: Toast) -> None:
         self.say(f"{toast.title}\n{toast.text}" if toast.text else toast.title, toast.severity)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import logging.handlers
 import os
 import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from event_monitor.errors import AlreadyRunning, EventMonitorError, NoBus
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
     from event_monitor.host import BusThread
     from event_monitor.runtime import Runtime
 
-_LOG_BYTES = 1_048_576
 _PATIENCE = 0.7
 _SCREEN_GRACE = 3.0
 
@@ -31,6 +27,8 @@ _SCREEN_GRACE = 3.0
 def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool) -> int:
     """Show the dashboard until it is quit. Answers the exit status."""
     from event_monitor.dashboard.terminal import check_terminal
+    from event_monitor.dump_signal import dump_on_signal
+    from event_monitor.logfile import log_to_file
     from event_monitor.settings_file import load_settings
 
     problem = check_terminal()
@@ -49,7 +47,8 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
         from event_monitor.steady import settle_down
 
         client = _client(paths, thread, read_only=read_only)
-        stack.enter_context(_log_to_file(paths))
+        stack.enter_context(log_to_file(paths))
+        dump_on_signal(lambda: _dump(thread))
         app = EventMonitorApp(
             client,
             settings.dashboard,
@@ -114,7 +113,7 @@ def _begin(paths: HomePaths, *, demo: bool) -> BusThread:
     async def start() -> Runtime:
         from event_monitor.runtime import Runtime
 
-        return await Runtime.start(paths, demo=demo)
+        return await Runtime.start(paths, demo=demo, own_process=True)
 
     thread = BusThread(start)
     thread.begin()
@@ -138,23 +137,10 @@ def _client(paths: HomePaths, thread: BusThread | None, *, read_only: bool) -> C
     return SocketClient(paths.socket, read_only=read_only)
 
 
-@contextlib.contextmanager
-def _log_to_file(paths: HomePaths) -> Iterator[None]:
-    """Send the log to ``logs/event-monitor.log``: the terminal belongs to the screen."""
-    directory = Path(paths.logs)
-    handler: logging.Handler = logging.NullHandler()
-    with contextlib.suppress(OSError):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(
-            directory / "event-monitor.log", maxBytes=_LOG_BYTES, backupCount=3, encoding="utf-8", delay=True
-        )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        handler.close()
-        sys.stdout.flush()
+def _dump(thread: BusThread | None) -> None:
+    """Write what the own bus does to the log."""
+    ready = thread.ready if thread is not None else None
+    if ready is not None and ready.done() and ready.exception() is None:
+        ready.result().watchdog.tasks.log()
+    else:
+        logging.getLogger(__name__).warning("SIGUSR1: the bus runs in another process, ask that one")

@@ -10,6 +10,7 @@ from event_monitor.messages import (
     AcknowledgeAlerts,
     GetState,
     GetStats,
+    GetTasks,
     Message,
     QueryAlerts,
     QueryEvents,
@@ -107,6 +108,19 @@ LOOKING = (
         options=(Option(name="history", kind="flag", help="the last 100 changes, oldest first"),),
         examples=(Example("event-cli state --output json", "the state as one JSON object"),),
         build=lambda values: GetState(history=values["history"]),
+    ),
+    Command(
+        path=("debug", "tasks"),
+        summary="Show what the bus does now: its tasks, their stacks, locks",
+        examples=(
+            Example("event-cli debug tasks", "those left behind first; stacks begin at the innermost call"),
+            Example(
+                "event-cli debug tasks --output json | jq -r '.tasks[].name'", "one JSON object, for scripts"
+            ),
+        ),
+        notes="While a handler blocks the bus no request is answered: kill -USR1 PID writes the same to "
+        "logs/event-monitor.log.",
+        build=lambda values: GetTasks(),
     ),
     Command(
         path=("alerts",),

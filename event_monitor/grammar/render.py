@@ -11,6 +11,7 @@ from event_monitor.grammar import render_health as watched
 from event_monitor.grammar.figures import clock, duration, figure, ms, size
 from event_monitor.grammar.render_replay import REPLAY_RENDERERS
 from event_monitor.grammar.render_services import adoption_plan, discovered_servers, services
+from event_monitor.grammar.render_tasks import render_tasks
 from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
 from event_monitor.model import Alert, Event, Snapshot
@@ -41,6 +42,7 @@ from event_monitor.replies import (
     Subscription,
     SubscriptionInfo,
     Subscriptions,
+    Tasks,
 )
 
 MASK = (
@@ -196,6 +198,7 @@ def _stats(reply: Stats, width: int, mask: Sequence[str]) -> str:
         *_held_back(reply),
         ("store", f"{size(reply.store_bytes)}, log {size(reply.wal_bytes)}"),
         ("memory", size(reply.rss_bytes)),
+        ("process", f"{reply.fds:,} open files, {reply.threads:,} threads, {reply.tasks:,} tasks"),
         ("up", duration(reply.uptime)),
         *((f"breaker {plain(name)}", state) for name, state in sorted(reply.breakers.items())),
     ]
@@ -351,6 +354,7 @@ _RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
     EventDetail: _event_detail,
     DeadLetterPage: _dead_letters,
     Stats: _stats,
+    Tasks: render_tasks,
     StateReport: watched.state,
     BreakerReport: watched.breaker,
     Breakers: watched.breakers,

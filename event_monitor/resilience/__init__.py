@@ -7,6 +7,7 @@ from event_monitor.resilience.budget import RetryBudget
 from event_monitor.resilience.bulkhead import Bulkhead, BulkheadFull, BulkheadTimeout
 from event_monitor.resilience.fallback import Answer, AnswerCache, FallbackChain, FallbacksExhausted, Step
 from event_monitor.resilience.health import CheckKind, CheckPolicy, CheckResult, Health, HealthMonitor
+from event_monitor.resilience.locks import TrackedLock
 from event_monitor.resilience.pipeline import Pipeline
 from event_monitor.resilience.retry import PermanentError, RetriesExhausted, RetryHandler, RetryPolicy
 from event_monitor.resilience.timeouts import (
@@ -15,6 +16,7 @@ from event_monitor.resilience.timeouts import (
     TimeoutManager,
     TooManyAbandoned,
 )
+from event_monitor.resilience.waits import DeadlockBroken, WaitGraph
 
 __all__ = [
     "Answer",
@@ -31,6 +33,7 @@ __all__ = [
     "CircuitOpenError",
     "DeadlineExceeded",
     "DeadlineScope",
+    "DeadlockBroken",
     "FallbackChain",
     "FallbacksExhausted",
     "Health",
@@ -44,4 +47,6 @@ __all__ = [
     "Step",
     "TimeoutManager",
     "TooManyAbandoned",
+    "TrackedLock",
+    "WaitGraph",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from event_monitor.resilience.health import CheckKind, Probe
+from event_monitor.resilience.locks import TrackedLock
 from event_monitor.services.base import CallerError, ServiceDown, ServiceError
 from event_monitor.services.http_client import AT_ONCE, HttpClient, Reply
 from event_monitor.services.mcp_session import MODERN, McpSession
@@ -120,7 +120,7 @@ class McpHttpService:
         self._client = HttpClient(url, headers or {}, at_once)
         self._transport = HttpTransport(self._client)
         self._session: McpSession | None = None
-        self._opening = asyncio.Lock()
+        self._opening = TrackedLock(f"session of {name}")
         self._calls = 0
         self._needs_auth = False
 

@@ -113,6 +113,13 @@ class AlertBook:
             self._put(replace(alert, acknowledged=True))
         return len(chosen)
 
+    def settle(self, title: str, note: str) -> None:
+        """What the open alerts with this title told of is over: mark them as seen and add ``note``."""
+        for alert in list(self._alerts.values()):
+            if alert.title == title and not alert.acknowledged:
+                detail = f"{alert.detail}; {note}" if alert.detail else note
+                self._put(replace(alert, detail=detail, acknowledged=True))
+
     def newest(self, limit: int) -> tuple[Alert, ...]:
         """The newest alerts first."""
         return tuple(list(self._alerts.values())[: -limit - 1 : -1])

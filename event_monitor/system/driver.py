@@ -41,6 +41,7 @@ class StateDriver:
     def __init__(self, machine: StateMachine) -> None:
         self._machine = machine
         self._conditions: dict[str, Condition] = {}
+        self._clearing: dict[str, asyncio.TimerHandle] = {}
         self._mended = "all startup checks passed"
         self._maintenance: str | None = None
         self._ready = False
@@ -59,8 +60,14 @@ class StateDriver:
 
     def fail(self, what: str, reason: str, *, critical: bool = False) -> None:
         """Something is wrong."""
+        self._keep(what)
         self._conditions[what] = Condition(reason, critical)
         self._changed.set()
+
+    def _keep(self, what: str) -> None:
+        clearing = self._clearing.pop(what, None)
+        if clearing is not None:
+            clearing.cancel()
 
     def recovering(self, what: str) -> None:
         """What was wrong is being mended. Nothing happens if it was not wrong."""
@@ -69,9 +76,14 @@ class StateDriver:
             self._conditions[what] = replace(found, recovering=True)
             self._changed.set()
 
-    def clear(self, what: str, reason: str) -> None:
-        """What was wrong is well again. Nothing happens if it was not wrong."""
-        if self._conditions.pop(what, None) is not None:
+    def clear(self, what: str, reason: str, *, after: float = 0.0) -> None:
+        """What was wrong is well again. Nothing happens if it was not wrong. With ``after`` it counts
+        as well once it has not gone wrong again for so many seconds."""
+        self._keep(what)
+        if after and what in self._conditions:
+            loop = asyncio.get_running_loop()
+            self._clearing[what] = loop.call_later(after, self.clear, what, reason)
+        elif self._conditions.pop(what, None) is not None:
             self._mended = reason
             self._changed.set()
 

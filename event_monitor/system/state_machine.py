@@ -21,6 +21,7 @@ from event_monitor.clock import Clock, to_iso
 from event_monitor.errors import EventMonitorError
 from event_monitor.model import SystemState, Transition
 from event_monitor.resilience.listeners import tell
+from event_monitor.resilience.locks import TrackedLock
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class StateMachine:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._lock = TrackedLock("system state")
         self.state = SystemState.INITIALIZING
         self.since = to_iso(clock.wall())
         self.reason = "starting"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from event_monitor.bus.inflight import Pending
 from event_monitor.clock import Clock
+from event_monitor.resilience.locks import TrackedLock
 from event_monitor.resilience.retry import PermanentError
 from event_monitor.targets.old_files import BackupPolicy, Removed, remove_backups, remove_rotated_logs
 from event_monitor.targets.retention import Forgotten, StoreRetention
@@ -18,6 +19,8 @@ from event_monitor.targets.retention import Forgotten, StoreRetention
 logger = logging.getLogger(__name__)
 
 BATCH = 64
+# A first run over years of history takes minutes.
+_LONGEST = 1_800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class CleanupTarget:
         self._clock = clock
         self._logs = logs
         self.backups = backups
-        self._running = asyncio.Lock()
+        self._running = TrackedLock("cleanup", limit=_LONGEST)
 
     async def handle(self, batch: Sequence[Pending]) -> None:
         """Clean up. Raises ``PermanentError`` naming what could not be cleaned, ``StoreUnavailable``

@@ -201,7 +201,7 @@ def complete_in_bash(*words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["d"], ["dlq"]),
+        (["d"], ["dlq", "debug"]),
         (["dlq", ""], ["list", "show", "retry", "drop"]),
         (["--output", "json", "dlq", "list", "--t"], ["--type", "--target"]),
         (["publish", "a.b", "--priority", ""], ["CRITICAL", "HIGH", "NORMAL", "LOW"]),

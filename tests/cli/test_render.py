@@ -52,6 +52,7 @@ from event_monitor.replies import (
     FallbackReport,
     HealthReport,
     LineError,
+    LockInfo,
     Pong,
     ProbeAnswer,
     Published,
@@ -66,6 +67,8 @@ from event_monitor.replies import (
     Subscription,
     SubscriptionInfo,
     Subscriptions,
+    TaskInfo,
+    Tasks,
 )
 
 TIME = "2026-11-23T20:15:30.123456Z"
@@ -264,6 +267,11 @@ def replies(text: str) -> list[object]:
         replay_report(text),
         Replays(replays=[replay_report(text)]),
         Histogram(since=TIME, until=TIME, seconds=60, total=3, counts=[0, 3]),
+        Tasks(
+            tasks=[TaskInfo(name=text, state="waiting", age=1.5, event_id=1, waits_for=text, stack=[text])],
+            locks=[LockInfo(name=text, owner=text, held=2.0)],
+            loop=[text, text],
+        ),
         Snapshot(
             at=TIME,
             home=text,

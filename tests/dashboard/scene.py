@@ -285,6 +285,10 @@ class FakeClient:
         self.open = 0
         self.most_open = 0
         self.gate: asyncio.Event | None = None
+        self.why: str | None = None
+
+    def silence(self) -> str | None:
+        return self.why
 
     async def request(self, message: Message) -> Any:
         self.open += 1

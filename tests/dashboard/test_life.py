@@ -198,6 +198,26 @@ async def test_never_two_questions_at_once() -> None:
         assert "HEALTHY" in text(app)
 
 
+async def test_a_bus_that_does_not_answer_is_said_to_and_why_while_the_last_picture_stays() -> None:
+    client = scene.FakeClient()
+    app = scene.app(client)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        client.gate = asyncio.Event()
+        client.why = "stalled in handler cl\x1bumsy for 1.4 s"
+        app.refresh_soon()
+        async with asyncio.timeout(10):
+            while "does not answer" not in text(app):
+                await pilot.pause(0.05)
+        assert "the bus does not answer: stalled in handler cl␛umsy for 1.4 s" in text(app)
+        assert "HEALTHY" in text(app), "the last picture stays"
+        assert client.most_open == 1
+        client.gate.set()
+        async with asyncio.timeout(10):
+            while "does not answer" in text(app):
+                await pilot.pause(0.05)
+
+
 async def test_an_unchanged_picture_repaints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     app = scene.app()
     async with app.run_test(size=SIZE) as pilot:

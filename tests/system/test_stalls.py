@@ -1,0 +1,202 @@
+"""A loop that stands still, in real time: found within a second while it lasts, and told afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from event_monitor.stacks import stack_of_thread
+from event_monitor.system.interpreter import InterpreterDump, parse_dump
+from event_monitor.system.stalls import Stall, StallWatch
+from tests.processes import Headless, connect, exchange, headless, wait_for
+
+HANDLERS = "py:tests.system.blocking_handlers:"
+ROOT = Path(__file__).parents[2]
+
+
+class Scene:
+    """A watch of the running loop, and what it told."""
+
+    def __init__(self, **options: Any) -> None:
+        self.told: list[str] = []
+        self.lasted: list[float] = []
+        loop = asyncio.get_running_loop()
+        self.watch = StallWatch(loop, loop.time, limit=options.pop("limit", 0.3), **options)
+        self.watch.on_begin = lambda stall: self.told.append(f"begin {stall.who}")
+        self.watch.on_end = self._ended
+        self.stalls: list[Stall] = []
+
+    def _ended(self, stall: Stall, seconds: float) -> None:
+        self.told.append("end")
+        self.lasted.append(seconds)
+        self.stalls.append(stall)
+
+
+async def test_a_stall_is_seen_by_other_threads_while_it_lasts_and_told_before_anything_else() -> None:
+    scene = Scene()
+    seen: list[str | None] = []
+    timers = [threading.Timer(after, lambda: seen.append(scene.watch.describe())) for after in (0.1, 1.2)]
+
+    async def block() -> None:
+        for timer in timers:
+            timer.start()
+        asyncio.get_running_loop().call_soon(scene.told.append, "after")
+        time.sleep(1.5)  # noqa: ASYNC251 - the stall
+
+    scene.watch.start()
+    await asyncio.sleep(0.1)
+    await asyncio.create_task(block(), name="target-clumsy")
+    await asyncio.sleep(0.6)
+    await scene.watch.stop()
+    assert seen[0] is None
+    assert seen[1] is not None and seen[1].startswith("stalled in handler clumsy for ")
+    assert scene.told == ["after", "begin handler clumsy", "end"]
+    assert 0.9 < scene.lasted[0] < 5 and scene.watch.now is None
+    assert "block" in scene.stalls[0].stack[0] and "test_stalls.py" in scene.stalls[0].stack[0]
+
+
+async def test_a_loop_that_is_busy_or_idle_is_no_stall() -> None:
+    scene = Scene()
+    scene.watch.start()
+    end = asyncio.get_running_loop().time() + 1.0
+    while asyncio.get_running_loop().time() < end:
+        time.sleep(0.02)  # noqa: ASYNC251 - busy, with room for others in between
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.7)
+    await scene.watch.stop()
+    assert not scene.told
+
+
+async def test_a_watch_that_never_started_can_be_stopped() -> None:
+    await Scene().watch.stop()
+
+
+def test_a_dump_is_read_for_the_thread_that_is_asked_for_and_the_last_one_counts() -> None:
+    text = (
+        "Timeout (0:00:00.500000)!\nThread 0x00000000000000ff (most recent call first):\n"
+        '  File "/a/b/c/old.py", line 1 in old\n\n'
+        "Timeout (0:00:00.500000)!\nThread 0x0000000000000001 (most recent call first):\n"
+        '  File "/a/b/c/other.py", line 9 in other\n\n'
+        "Current thread 0x00000000000000ff (most recent call first):\n"
+        '  File "/x/y/z/new.py", line 2 in new\n  File "/x/y/z/caller.py", line 3 in <module>\n'
+    )
+    assert parse_dump(text, 0xFF) == ("y/z/new.py:2 in new", "y/z/caller.py:3 in <module>")
+    assert parse_dump("torn \udcff 0x", 1) == ()
+
+
+def test_the_dump_file_is_forgotten_once_it_was_read_and_a_missing_home_does_no_harm(tmp_path: Path) -> None:
+    dump = InterpreterDump(tmp_path / "stall.txt")
+    dump.arm(0.05)
+    wait_for(lambda: (tmp_path / "stall.txt").stat().st_size > 0)
+    assert any("in wait_for" in line for line in dump.take(threading.get_ident()))
+    assert dump.take(threading.get_ident()) == ()
+    dump.close()
+    nowhere = InterpreterDump(tmp_path / "missing" / "stall.txt")
+    nowhere.arm(0.01)
+    assert nowhere.take(1) == ()
+    nowhere.close()
+
+
+def test_a_threads_stack_names_places_and_no_values() -> None:
+    secret = "hunter2"
+    stack = stack_of_thread(threading.get_ident())
+    assert stack[1].split(":")[0].endswith("tests/system/test_stalls.py")
+    assert secret not in "".join(stack) and stack_of_thread(1) == ()
+
+
+# --- in a process of its own ----------------------------------------------------------------
+
+
+@pytest.fixture
+def bus(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Headless]:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with headless(home) as running:
+        wait_for(lambda: running.ask(do="get_state")["state"] == "HEALTHY")
+        yield running
+
+
+def log_of(bus: Headless) -> str:
+    return (bus.home / "event-bus" / "logs" / "event-monitor.log").read_text()
+
+
+def lines_with(bus: Headless, part: str) -> list[str]:
+    return [line for line in log_of(bus).splitlines() if part in line]
+
+
+def time_of(line: str) -> datetime:
+    return datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f")
+
+
+def start_blocking(bus: Headless, function: str) -> datetime:
+    """Have a handler of the bus block it; answers when it was asked for."""
+    bus.ask(do="subscribe", pattern="stall.now", handler=HANDLERS + function, name="clumsy")
+    with closing(connect(bus.socket)) as connection:
+        began = datetime.now()
+        connection.sendall(b'{"do": "publish", "event_type": "stall.now"}\n')
+        wait_for(lambda: lines_with(bus, "the bus loop is stalled"))
+        return began
+
+
+def alert_about(bus: Headless, part: str) -> Any:
+    def find() -> Any:
+        return next((one for one in bus.ask(do="query_alerts")["alerts"] if part in one["title"]), None)
+
+    return wait_for(find)
+
+
+def test_scenario_22_a_handler_that_blocks_the_loop_is_logged_within_a_second_and_shows_as_degraded(
+    bus: Headless,
+) -> None:
+    began = start_blocking(bus, "block")
+    first = lines_with(bus, "the bus loop is stalled")[0]
+    assert 0 < (time_of(first) - began).total_seconds() < 1.5, "the promise is a second"
+    assert "handler clumsy" in first and "blocking_handlers.py" in first and " in block" in first
+    assert bus.ask(do="get_state")["state"] in ("HEALTHY", "DEGRADED")
+    alert = alert_about(bus, "The bus stood still in handler clumsy")
+    assert "blocking_handlers.py" in alert["detail"] and alert["severity"] == "critical"
+    wait_for(lambda: bus.ask(do="get_state")["state"] == "DEGRADED")
+    wait_for(lambda: bus.ask(do="get_state")["state"] == "HEALTHY")
+    history = [change["to_state"] for change in bus.ask(do="get_state", history=True)["history"]]
+    assert history[-3:] == ["DEGRADED", "RECOVERING", "HEALTHY"]
+    delivered = bus.ask(do="get_stats")["targets"]["clumsy"]
+    assert delivered["handled"] == 1 and delivered["failed"] == 0
+
+
+def test_scenario_22_a_call_that_keeps_the_interpreter_is_found_with_its_stack(bus: Headless) -> None:
+    start_blocking(bus, "spin")
+    alert = alert_about(bus, "The bus stood still")
+    assert "blocking_handlers.py" in alert["detail"] and "in spin" in alert["detail"]
+
+
+def test_sigusr1_writes_the_tasks_to_the_log_while_the_loop_stands_still(bus: Headless) -> None:
+    start_blocking(bus, "block")
+    os.kill(bus.process.pid, signal.SIGUSR1)
+    found = wait_for(lambda: lines_with(bus, "tasks: the loop's thread is at"))
+    assert "blocking_handlers.py" in found[0] and " in block" in found[0]
+    assert wait_for(lambda: lines_with(bus, "tasks: target-clumsy running"))
+    assert not lines_with(bus, "the bus loop runs again"), "it still stood still then"
+    assert bus.ask(do="ping")["pid"] == bus.process.pid
+
+
+def test_handlers_that_wait_for_each_other_are_broken_and_named_and_the_bus_goes_on(bus: Headless) -> None:
+    bus.ask(do="subscribe", pattern="circle.ask", handler=HANDLERS + "ask", name="asker")
+    bus.ask(do="subscribe", pattern="circle.answer", handler=HANDLERS + "answer", name="answerer")
+    began = datetime.now()
+    bus.ask(do="publish", event_type="circle.ask")
+    line = wait_for(lambda: lines_with(bus, "deadlock, broken"))[0]
+    assert (time_of(line) - began).total_seconds() < 1.5, "the promise is a second"
+    assert "target-asker" in line and "target-answerer" in line and "blocking_handlers.py" in line
+    alert = alert_about(bus, "A deadlock was broken")
+    assert "target-answerer" in alert["detail"]
+    with closing(connect(bus.socket)) as connection:
+        assert exchange(connection, {"do": "publish", "event_type": "other"})["ok"]
