@@ -45,6 +45,7 @@ def changed(bug: Bug) -> ModuleType:
     source = inspect.getsource(bug.module)
     assert source.count(bug.right) == 1, "the place to change is not to be found: bring the bug up to date"
     module = ModuleType(f"{bug.module.__name__}_with_a_bug")
+    module.__file__ = bug.module.__file__
     sys.modules[module.__name__] = module
     exec(compile(source.replace(bug.right, bug.wrong), module.__name__, "exec"), module.__dict__)
     return module

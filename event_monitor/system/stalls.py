@@ -23,7 +23,8 @@ INTERVAL = 0.25
 _SLACK = 0.25
 _HANDLER = "target-"
 _HELD = "a call that kept the interpreter to itself"
-# The share of the time that this process must have used the processor for such a call.
+# Of the limit, the share that this process must have used the processor for such a call: a process
+# that was stopped, or a machine that slept, uses none.
 _BUSY = 0.5
 
 
@@ -123,8 +124,8 @@ class StallWatch:
         if not late and took <= self._limit + _SLACK:
             stall = Stall(asked, self._task(), stack_of_thread(self._loop_thread))
         else:
-            # This thread was kept from running too: by one call, if the processor was busy with us.
-            busy = self._cpu() - cpu > _BUSY * (self.clock() - seen)
+            # This thread was kept from running too: by one call, if the process did work meanwhile.
+            busy = self._cpu() - cpu > _BUSY * self._limit
             stall = Stall(seen, _HELD if in_time else self._task(), dumped if busy else ())
         if stall.stack and not _idle(stall.stack):
             self._stalled(stall, answered)

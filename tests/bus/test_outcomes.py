@@ -120,17 +120,25 @@ async def test_waiting_for_an_event_that_is_queued_behind_oneself_is_a_deadlock(
 
 
 async def test_a_second_place_in_the_lane_makes_the_same_wait_harmless(tmp_path: Path) -> None:
+    """Even while the inner event is in nobody's hands, for it waits to be tried again."""
+    tried: list[int] = []
+
     async def handler(event: Event) -> None:
         if event.event_type == "outer":
             assert await publish_and_wait("inner") is Status.DELIVERED
+            return
+        tried.append(event.id)
+        if len(tried) == 1:
+            raise ValueError("not yet")
 
     async with open_bus(tmp_path / "events.db") as bus:
         log = Log(bus)
-        bus.subscribe("*", handler, name="only", settings=TWO_AT_A_TIME)
+        retry = RetrySettings(strategy="fixed", max_retries=1, max_delay=0.4, jitter=0)
+        bus.subscribe("*", handler, name="only", settings=TargetSettings(concurrency=2, retry=retry))
         receipt = await bus.publish("outer")
         async with asyncio.timeout(10):
             assert await bus.outcome(receipt.id) is Status.DELIVERED
-        assert not log.deadlocks
+        assert len(tried) == 2 and not log.deadlocks
 
 
 async def test_both_places_taken_by_waiters_are_a_deadlock_that_one_of_them_ends(tmp_path: Path) -> None:
@@ -178,6 +186,25 @@ async def test_what_the_own_lane_has_settled_already_is_not_waited_for(tmp_path:
         async with asyncio.timeout(10):
             await done.wait()
         assert not log.deadlocks
+
+
+async def test_what_was_settled_a_moment_ago_is_not_taken_for_a_deadlock(tmp_path: Path) -> None:
+    """The lane settles the first event and begins the second before the disk has heard of it."""
+    ends: list[Status] = []
+
+    async def handler(event: Event) -> None:
+        if event.event_type == "second":
+            ends.append(await within.outcome(event.payload["first"]))
+
+    async with open_bus(tmp_path / "events.db") as bus:
+        log = Log(bus)
+        bus.subscribe("*", handler, name="only", settings=ONCE)
+        first, receipt = bus.submit("first")
+        second, _ = bus.submit("second", {"first": receipt.id})
+        await asyncio.gather(first, second)
+        async with asyncio.timeout(10):
+            await bus.settled()
+        assert ends == [Status.DELIVERED] and not log.deadlocks
 
 
 async def test_a_cancelled_wait_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -136,6 +136,22 @@ def test_no_cancellation_loses_the_lock() -> None:
     in_scene(body)
 
 
+def test_nobody_slips_in_while_the_lock_is_handed_on() -> None:
+    async def body(scene: Scene) -> None:
+        await scene.first.acquire()
+        waiter = asyncio.create_task(scene.first.acquire(), name="next in line")
+        await asyncio.sleep(0)
+        barger = asyncio.create_task(scene.first.acquire())
+        scene.first.release()
+        await waiter
+        await asyncio.sleep(1)
+        assert scene.first.owner is waiter and not barger.done()
+        scene.first.release()
+        await barger
+
+    in_scene(body)
+
+
 def test_without_a_graph_it_is_a_lock_all_the_same() -> None:
     async def main() -> None:
         lock = TrackedLock("alone")

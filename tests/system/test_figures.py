@@ -86,8 +86,11 @@ def test_what_fails_again_before_its_time_stays_wrong(tmp_path: Path) -> None:
                 await asyncio.sleep(2)
                 scene.driver.clear("store", "written", after=6.0)
                 await asyncio.sleep(3)
+            scene.driver.fail("store", "no room")
+            await asyncio.sleep(60)
             assert scene.states == [SystemState.DEGRADED]
-            await asyncio.sleep(4)
+            scene.driver.clear("store", "written", after=6.0)
+            await asyncio.sleep(7)
             assert scene.machine.state is SystemState.HEALTHY
 
     run_virtual(main)

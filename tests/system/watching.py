@@ -48,8 +48,9 @@ class Watched:
 
     def told(self, part: str) -> Alert:
         """The one alert whose title has ``part``."""
-        [found] = [alert for alert in self.alerts.newest(100) if part in alert.title]
-        return found
+        found = [alert for alert in self.alerts.newest(100) if part in alert.title]
+        assert len(found) == 1, found
+        return found[0]
 
     @property
     def titles(self) -> list[str]:
