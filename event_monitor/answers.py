@@ -11,7 +11,8 @@ from event_monitor import messages as m
 from event_monitor import replies as r
 from event_monitor.breakers import BreakerDesk
 from event_monitor.bus import history
-from event_monitor.bus.event_bus import EventBus, Receipt
+from event_monitor.bus.event_bus import EventBus
+from event_monitor.bus.receipt import Receipt
 from event_monitor.bus.rules import compile_filter, compile_regex
 from event_monitor.bus.storms import GO_ON
 from event_monitor.bus.streams import EventStream
@@ -188,7 +189,7 @@ class Answers:
                 continue
             future, receipt = submitted
             try:
-                outcomes.append(self._bus.receipt(receipt, await future))
+                outcomes.append(receipt.known_as(await future))
             except EventMonitorError as error:
                 outcomes.append(error)
         return outcomes

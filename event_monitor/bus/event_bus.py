@@ -19,6 +19,7 @@ from event_monitor.bus.dispatcher import Dispatcher
 from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.lane import Handle, Lane
 from event_monitor.bus.meters import RateMeter
+from event_monitor.bus.receipt import Receipt
 from event_monitor.bus.router import Router
 from event_monitor.bus.rules import Routing, RuleSet
 from event_monitor.bus.store import EventStore
@@ -44,19 +45,6 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _THREADS = 8
 # CPython 3.11 works out an enum's value anew each time.
 _PENDING = Status.PENDING.value
-
-
-class Receipt(msgspec.Struct, frozen=True):
-    """What the publisher learns. ``status`` is ``accepted``, or ``duplicate`` if the idempotency
-    key was seen before, in which case ``id`` is the first event's. ``sampled``: a storm rule let it
-    into the record only."""
-
-    id: int
-    event_type: str
-    priority: Priority
-    status: str
-    targets: tuple[str, ...]
-    sampled: bool = False
 
 
 class EventBus:
@@ -213,7 +201,7 @@ class EventBus:
             traceparent=traceparent,
             verdict=verdict,
         )
-        return self.receipt(receipt, await future)
+        return receipt.known_as(await future)
 
     async def outcome(self, event_id: int) -> Status:
         """What has become of an event: returns once each of its deliveries is settled.
@@ -342,20 +330,6 @@ class EventBus:
         future = self.store.append(row, record)
         return future, Receipt(
             event.id, event_type, level, "accepted", record.targets, sampled_by is not None
-        )
-
-    @staticmethod
-    def receipt(submitted: Receipt, known_as: int) -> Receipt:
-        """The final receipt, once the id under which the event is known has been answered."""
-        if known_as == submitted.id:
-            return submitted
-        return Receipt(
-            known_as,
-            submitted.event_type,
-            submitted.priority,
-            "duplicate",
-            submitted.targets,
-            submitted.sampled,
         )
 
     def _refuse_when_full(self, reserved: bool) -> None:

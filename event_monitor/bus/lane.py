@@ -169,7 +169,7 @@ class Lane:
             free and self.passes and any(queue and self.gate(rank) for rank, queue in enumerate(self.queues))
         )
 
-    def busy(self) -> Iterator[tuple[asyncio.Task[None], float, Sequence[Pending]]]:
+    def handling(self) -> Iterator[tuple[asyncio.Task[None], float, Sequence[Pending]]]:
         """The handlers that run: their task, when they began (loop time) and what they have."""
         for worker in self._workers:
             if worker.batch:
@@ -178,7 +178,7 @@ class Lane:
     def in_the_way(self, event_id: int) -> Collection[asyncio.Task[Any]]:
         """The handlers of which one must get on before an open delivery of the event is settled: the
         one that has it, else all, if every place is taken. Empty if nothing is in its way."""
-        busy = list(self.busy())
+        busy = list(self.handling())
         for task, _, batch in busy:
             if any(delivery.record.event.id == event_id for delivery in batch):
                 return (task,)

@@ -83,7 +83,7 @@ class Outcomes:
     def describe(self, task: asyncio.Task[Any]) -> str:
         """A task's name, and the event that it handles."""
         for lane in self._lanes.values():
-            for busy, _, batch in lane.busy():
+            for busy, _, batch in lane.handling():
                 if busy is task:
                     return f"{task.get_name()} (event {batch[0].record.event.id})"
         return task.get_name()

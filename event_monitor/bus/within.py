@@ -9,7 +9,8 @@ from event_monitor.errors import InvalidRequest
 from event_monitor.model import Status
 
 if TYPE_CHECKING:
-    from event_monitor.bus.event_bus import EventBus, Receipt
+    from event_monitor.bus.event_bus import EventBus
+    from event_monitor.bus.receipt import Receipt
 
 current_bus: contextvars.ContextVar[EventBus | None] = contextvars.ContextVar("current_bus", default=None)
 """The bus whose handler is running."""

@@ -46,7 +46,7 @@ class ProgressWatch:
         on_disk = sum(lane.on_disk(rank) for rank in range(len(lane.queues)) if lane.gate(rank))
         limit = lane.timeout * (1 + GRACE) + _MARGIN
         reason = None
-        if any(now - started > limit for _, started, _ in lane.busy()):
+        if any(now - started > limit for _, started, _ in lane.handling()):
             reason = f"a handler runs past its {lane.timeout:g} s and its grace"
         elif lane.startable:
             if still >= LOOKS:

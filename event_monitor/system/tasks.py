@@ -41,7 +41,7 @@ class TaskTable:
         busy = {
             task: (started, batch[0].record.event.id)
             for lane in lanes
-            for task, started, batch in list(lane.busy())
+            for task, started, batch in list(lane.handling())
         }
         waits = {wait.task: wait for wait in list(self._bus.waits.waits)}
         running = asyncio.current_task(self._loop)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from event_monitor.bus.admission import ON_THE_WAY, OWN_SOURCE
-from event_monitor.bus.event_bus import EventBus, Receipt
+from event_monitor.bus.event_bus import EventBus
+from event_monitor.bus.receipt import Receipt
 from event_monitor.bus.storms import QUIET, StormChange
 from event_monitor.bus.turns import MAX_NAMED, OTHERS
 from event_monitor.config import StormRule
