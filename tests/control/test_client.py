@@ -7,7 +7,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -20,6 +20,7 @@ from event_monitor.messages import (
     COMMANDS,
     REPLY_OF,
     AcknowledgeAlerts,
+    AnyMessage,
     GetEvent,
     GetState,
     Message,
@@ -207,8 +208,16 @@ async def test_a_read_only_view_sends_queries_only(path: str) -> None:
         await client.close()
 
 
+def leaves(kind: type[Message]) -> set[type[Message]]:
+    """The messages below ``kind`` that are no base of others."""
+    if kind.__module__ != "event_monitor.messages":
+        return set()
+    return set().union(*map(leaves, kind.__subclasses__())) or {kind}
+
+
 def test_every_message_is_a_command_or_a_query_and_has_its_reply() -> None:
-    kinds = {kind for kind in Message.__subclasses__() if kind.__module__ == "event_monitor.messages"}
+    kinds = leaves(Message)
+    assert set(get_args(AnyMessage)) == kinds
     assert set(REPLY_OF) == kinds
     assert set(COMMANDS) < kinds
     tags = [msgspec.inspect.type_info(kind).tag for kind in kinds]  # type: ignore[union-attr]

@@ -36,6 +36,11 @@ _FRAMES = [
     b'{"do":"query_alerts"}',
     b'{"do":"get_snapshot"}',
     b'{"do":"set_breaker","service":"log","action":"reset"}',
+    b'{"do":"plan_replay","since":"-1h","type":"fuzz.#","filter":"a","speed":2.5}',
+    b'{"do":"start_replay","since":"-1s","type":"fuzz.one","targets":["log"],"paused":true}',
+    b'{"do":"control_replay","replay_id":1,"action":"step","count":2}',
+    b'{"do":"query_replays"}',
+    b'{"do":"get_histogram","since":"-1h","buckets":7}',
     b'{"do":"subscribe","pattern":"fuzz.#"}',
     b"",
 ]
