@@ -6,7 +6,7 @@ import time
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_monitor.control.framing import Frames
@@ -19,6 +19,7 @@ def taken(frames: Frames) -> list[bytes]:
     return [frames.take() for _ in range(frames.waiting)]
 
 
+@settings(deadline=None, report_multiple_bugs=False)
 @given(st.lists(st.lists(st.sampled_from([b"\n", b"a", b"\0", b"bcdef", b"\n\n", b"{}" * 6])).map(b"".join)))
 def test_any_cut_gives_the_lines_of_the_whole(pieces: list[bytes]) -> None:
     frames = Frames(LIMIT)

@@ -176,6 +176,7 @@ async def test_45_what_took_the_socket_s_place_outlives_the_stop(path: str, back
     async with serving(path, backend):
         os.unlink(path)
         Path(path).write_text("precious")
+    assert os.path.lexists(path)
     assert Path(path).read_text() == "precious"
 
 
