@@ -33,6 +33,8 @@ Handle = Callable[[Any], Awaitable[Any]]
 
 # A Unix socket refuses at once whom its queue has no place for: a burst must fit into it.
 _BACKLOG = 1_024
+# asyncio accepts so many at a time, and when descriptors have run out fails as often, each time to the log.
+_AT_ONCE = 16
 _READ_AHEAD = 64
 _HIGH_WATER = 262_144
 _decode = msgspec.json.Decoder(AnyMessage).decode
@@ -71,8 +73,10 @@ class ControlServer:
             listener.setblocking(False)
             loop = asyncio.get_running_loop()
             self._server = await loop.create_unix_server(
-                lambda: Connection(self), sock=listener, backlog=_BACKLOG
+                lambda: Connection(self), sock=listener, backlog=_AT_ONCE
             )
+            # asyncio has set the queue to its own number.
+            listener.listen(_BACKLOG)
         except BaseException:
             listener.close()
             raise

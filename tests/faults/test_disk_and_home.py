@@ -26,6 +26,9 @@ def small_disk(home: Path) -> Iterator[Path]:
     )
     if mounted.returncode:
         pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    settings = home / "event-bus" / "event-monitor.yaml"
+    settings.parent.mkdir(mode=0o700)
+    settings.write_text("watch: {disk_free: 0}  # so small a disk is always nearly full\n")
     try:
         yield home
     finally:
