@@ -243,9 +243,11 @@ async def test_it_goes_on_where_it_was_after_a_restart_and_a_paused_one_stays_pa
         assert [report.state for report in desk.reports()] == ["paused", "running"]
         left = desk.report(first.id).seconds_left
         assert left is not None and 18_990 < left <= 19_000
+        # The one that runs may be done before anything more is asked of it.
+        await desk.control(ControlReplay(replay_id=second.id, action="speed", speed="max"))
+        await desk.control(ControlReplay(replay_id=second.id, action="resume"))
+        await desk.control(ControlReplay(replay_id=first.id, action="speed", speed="max"))
         for number in (first.id, second.id):
-            await desk.control(ControlReplay(replay_id=number, action="speed", speed="max"))
-            await desk.control(ControlReplay(replay_id=number, action="resume"))
             report = await ended(desk, number)
             assert (report.replayed, report.skipped, report.failed) == (20, 0, 0)
         await desk.stop()
@@ -342,13 +344,17 @@ async def test_a_full_bus_makes_it_wait(tmp_path: Path, monkeypatch: pytest.Monk
     assert [event.payload["n"] for event in seen.events] == list(range(100))
 
 
-async def test_what_the_retention_took_meanwhile_is_skipped(tmp_path: Path) -> None:
+async def test_what_the_retention_took_meanwhile_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A page may have been read already when the replay is paused.
+    monkeypatch.setattr(run_module, "PAGE", 2)
     async with open_bus(tmp_path / "e.db", subscribed(Recorder())) as bus:
         await record(bus, recorded(10))
         desk = await desk_of(bus)
         begun = await desk.begin(StartReplay(**MAX, paused=True))
         await bus.store.write(
-            lambda ledger: ledger.connection.execute("DELETE FROM events WHERE id IN (3, 4)")
+            lambda ledger: ledger.connection.execute("DELETE FROM events WHERE id IN (7, 8)")
         )
         await desk.control(ControlReplay(replay_id=begun.id, action="resume"))
         report = await ended(desk, begun.id)
