@@ -40,7 +40,7 @@ SETTINGS = settings(
     target_defaults=TargetSettings(
         timeout=50,
         retry=RetrySettings(strategy="fixed", max_retries=RETRIES, max_delay=3, jitter=0),
-        breaker=BreakerSettings(failure_threshold=5, recovery_timeout=7, failure_rate=None),
+        breaker=BreakerSettings(failure_threshold=9, recovery_timeout=7, failure_rate=None),
     ),
 )
 LONG = 2_000.0
@@ -260,13 +260,29 @@ class QueueMachine(RuleBasedStateMachine):
         gate = self.gates[lane]
         gate.clear() if mode == "block" else gate.set()
 
-    @rule(lane=st.sampled_from(TARGETS), seconds=st.sampled_from([0.1, 4.0, 12.0]), then=st.booleans())
-    def suffer(self, lane: str, seconds: float, then: bool) -> None:
-        """A handler fails for a while."""
-        self.become(lane, "fail")
+    @rule(
+        lane=st.sampled_from(TARGETS),
+        mode=st.sampled_from(["fail", "block"]),
+        levels=st.tuples(st.sampled_from(PRIORITIES), st.sampled_from(PRIORITIES)),
+        count=st.sampled_from([1, 1, 3, 20]),
+        ttl=st.sampled_from([None, 4.5]),
+        seconds=st.sampled_from([0.1, 6.0, 12.0]),
+    )
+    def pile_up(
+        self,
+        lane: str,
+        mode: str,
+        levels: tuple[Priority, Priority],
+        count: int,
+        ttl: float | None,
+        seconds: float,
+    ) -> None:
+        """A handler fails or blocks for a while, with two lots of events before it."""
+        self.become(lane, mode)
+        for level in levels:
+            self.publish(count, f"to.{lane}", level, ttl, None, True)
         self.wait(seconds)
-        if then:
-            self.become(lane, "ok")
+        self.become(lane, "ok")
 
     @rule(held=st.booleans())
     def hold(self, held: bool) -> None:
