@@ -270,7 +270,9 @@ class Dispatcher:
         record = InFlight(event, queued.targets, size=queued.size, accepted_at=now - age, deadline=deadline)
         for target, state in queued.stored:
             if target in record.targets:
-                record.outcomes[record.targets.index(target)] = state
+                # What is queued on disk is read back from there, not dispatched with its event.
+                waits = state is DeliveryState.QUEUED
+                record.outcomes[record.targets.index(target)] = DeliveryState.RETRYING if waits else state
                 record.unusual = True
                 record.outstanding -= 1
         if record.outstanding <= 0:

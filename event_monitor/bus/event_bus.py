@@ -462,10 +462,12 @@ class EventBus:
             await moved.wait()
 
     async def _expire_forever(self) -> None:
-        """Mark what expires while it still waits on disk, and look for storms."""
+        """Mark what expires while it waits, in memory and on disk, and look for storms."""
         while True:
             await asyncio.sleep(EXPIRY_INTERVAL)
             self.admission.storms.review()
+            for lane in self.dispatcher.lanes.values():
+                lane.expire_due()
             window = self.dispatcher.window
             if not window.behind:
                 continue

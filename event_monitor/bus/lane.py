@@ -98,6 +98,7 @@ class Lane:
         self.timeouts = 0
         self.abandoned: dict[asyncio.Task[None], float] = {}
         self.closed = False
+        self._soonest = math.inf
         self.interrupted: list[Pending] = []
         self._workers: set[_Worker] = set()
         self._wake: deque[asyncio.Future[None]] = deque()
@@ -110,6 +111,9 @@ class Lane:
     def push(self, delivery: Pending) -> None:
         """Queue a delivery behind those of the same priority."""
         self.queues[delivery.record.rank].append(delivery)
+        deadline = delivery.record.deadline
+        if deadline is not None and deadline < self._soonest:
+            self._soonest = deadline
         self.wake()
 
     def wake(self) -> None:
@@ -232,6 +236,19 @@ class Lane:
             return False
         self.expire(delivery)
         return True
+
+    def expire_due(self) -> None:
+        """Expire what waits in memory and whose time has passed, though nothing is taken now."""
+        if self.clock.monotonic() < self._soonest:
+            return
+        self._soonest = math.inf
+        for queue in self.queues:
+            waiting = list(queue)
+            queue.clear()
+            queue.extend(delivery for delivery in waiting if not self._expired(delivery))
+            for delivery in queue:
+                if delivery.record.deadline is not None:
+                    self._soonest = min(self._soonest, delivery.record.deadline)
 
     def spill(self, keep: int, limit: int) -> list[Pending]:
         """Take the least urgent, youngest queued deliveries out, down to ``keep``, at most ``limit``;

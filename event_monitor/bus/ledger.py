@@ -106,10 +106,17 @@ class Ledger:
             )
 
     def drop_delivery(self, event_id: int, target: str) -> None:
-        """Forget a stored delivery that went through at its first attempt."""
-        self.connection.execute(
-            "DELETE FROM deliveries WHERE event_id = ? AND target = ?", (event_id, target)
-        )
+        """Forget a stored delivery that went through at its first attempt; remember that it did for as
+        long as the event is queued, from where it would be delivered again."""
+        key = (event_id, target)
+        if self.connection.execute(
+            "SELECT 1 FROM events WHERE id = ? AND queued IS NOT NULL", (event_id,)
+        ).fetchone():
+            self.connection.execute(
+                "UPDATE deliveries SET state = 'delivered' WHERE event_id = ? AND target = ?", key
+            )
+        else:
+            self.connection.execute("DELETE FROM deliveries WHERE event_id = ? AND target = ?", key)
 
     def hand_over(self, event_id: int) -> None:
         """Memory holds nothing of the event any more: what is left of it stands in ``deliveries``."""

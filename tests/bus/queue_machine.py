@@ -265,8 +265,10 @@ class QueueMachine(RuleBasedStateMachine):
         mode=st.sampled_from(["fail", "block"]),
         levels=st.tuples(st.sampled_from(PRIORITIES), st.sampled_from(PRIORITIES)),
         count=st.sampled_from([1, 1, 3, 20]),
+        both=st.booleans(),
         ttl=st.sampled_from([None, 4.5]),
         seconds=st.sampled_from([0.1, 6.0, 12.0]),
+        killed=st.booleans(),
     )
     def pile_up(
         self,
@@ -274,14 +276,18 @@ class QueueMachine(RuleBasedStateMachine):
         mode: str,
         levels: tuple[Priority, Priority],
         count: int,
+        both: bool,
         ttl: float | None,
         seconds: float,
+        killed: bool,
     ) -> None:
         """A handler fails or blocks for a while, with two lots of events before it."""
         self.become(lane, mode)
         for level in levels:
-            self.publish(count, f"to.{lane}", level, ttl, None, True)
+            self.publish(count, "to.both" if both else f"to.{lane}", level, ttl, None, True)
         self.wait(seconds)
+        if killed:
+            self.kill(0)
         self.become(lane, "ok")
 
     @rule(held=st.booleans())
@@ -310,6 +316,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.dead -= chosen
         if again:
             self.owed |= chosen
+            self.durable -= chosen
             for key in chosen:
                 self.failures[key] = 0
         assert await choose(target=target) == len(chosen), "another number of dead letters than died"

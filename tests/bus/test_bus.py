@@ -12,7 +12,7 @@ import pytest
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.config import BusSettings, RetrySettings, TargetSettings
 from event_monitor.errors import BusClosed, BusFull, InvalidEvent
-from event_monitor.model import DeliveryState, Priority, Status
+from event_monitor.model import DeliveryState, Priority
 from event_monitor.resilience.retry import PermanentError
 from tests.bus.helpers import Recorder, open_bus, queue, rows, rules, settings
 
@@ -254,40 +254,6 @@ async def test_an_idempotency_key_accepts_once_also_after_a_restart(tmp_path: Pa
         assert (again.status, again.id) == ("duplicate", receipts[0].id)
         await bus.settled()
     assert recorder.ids == [receipts[0].id]
-
-
-async def test_an_event_past_its_ttl_expires_visibly(tmp_path: Path) -> None:
-    recorder = Recorder()
-    recorder.gate.clear()
-    async with open_bus(tmp_path / "e.db", lambda bus: bus.subscribe("#", recorder, name="r")) as bus:
-        kept = await bus.publish("a", {})
-        await recorder.entered.wait()
-        late = await bus.publish("a", {}, ttl=0.05)
-        fine = await bus.publish("a", {}, ttl=60)
-        await asyncio.sleep(0.1)
-        recorder.gate.set()
-        await bus.settled()
-        assert bus.pending == 0
-        assert bus.store.counters["expired"] == 1
-    assert recorder.ids == [kept.id, fine.id]
-    assert dict(rows(tmp_path / "e.db", "SELECT id, status FROM events"))[late.id] == Status.EXPIRED
-
-
-async def test_events_expire_on_disk_too(tmp_path: Path) -> None:
-    recorder = Recorder()
-    recorder.gate.clear()
-    async with open_bus(
-        tmp_path / "e.db",
-        lambda bus: bus.subscribe("#", recorder, name="r"),
-        settings=settings(queue=queue(max_in_memory=16)),
-    ) as bus:
-        await asyncio.gather(*(bus.publish("a", {}) for _ in range(20)))
-        await asyncio.gather(*(bus.publish("a", {}, ttl=0.05) for _ in range(50)))
-        await _until(lambda: bus.store.counters["expired"] >= 50)
-        recorder.gate.set()
-        await bus.settled()
-        assert bus.pending == 0
-    assert len(recorder.ids) == 20
 
 
 async def test_publish_is_refused_at_the_backlogs_limit_but_for_the_reserve(tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ BUGS = [
         "a read-back delivery is settled twice", dispatcher, "ledger.drop_delivery(event_id, target)", "pass"
     ),
     Bug(
+        "what waits on disk is dispatched with its event too",
+        dispatcher,
+        "DeliveryState.RETRYING if waits else state",
+        "state",
+    ),
+    Bug(
         "LOW comes before CRITICAL",
         lane,
         "for rank in range(len(self.queues)):\n            if batch",

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from event_monitor.config import Section, Settings
+from event_monitor.config import Section, Settings, StormRule
 from event_monitor.errors import InvalidConfig
 from event_monitor.model import Priority
 from event_monitor.settings_file import load_settings, print_settings
@@ -124,6 +124,14 @@ def test_priorities_of_ones_own_come_before_the_shipped_ones(write: Write) -> No
     assert made.bus.priorities["system.#"] is Priority.HIGH
 
 
+def test_storm_rules_of_ones_own_come_before_the_shipped_ones_and_may_differ_in_part(write: Write) -> None:
+    made = load_settings(write("storm:\n  '#': {rate: 5}\n  hook.message_display: {keep: 0}\n"))
+    assert list(made.storm.items()) == [
+        ("#", StormRule(rate=5)),
+        ("hook.message_display", StormRule(rate=50, burst=500, keep=0)),
+    ]
+
+
 # --- printing -------------------------------------------------------------------------------
 
 
@@ -182,6 +190,19 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
         "3:5: upcasters[\"a.b\"].one: found 'one' as a schema version; expected the version to go on from",
     ),
     "an upcaster that is no name": ("upcasters: {a: {1: 2}}", "upcasters.a.1: found 2; expected text"),
+    "a storm rule for no pattern": (
+        "storm:\n  A: {rate: 1}",
+        "2:3: storm.A: 'A' is not a topic pattern; expected one such as mcp.#",
+    ),
+    "a storm rule without a rate": (
+        "storm:\n  a.#: {burst: 5}",
+        '2:3: storm["a.#"]: it has no rate; expected rate: events a second',
+    ),
+    "a storm rule with nothing": ("storm: {a: }", "storm.a: it has no rate"),
+    "a storm rule with a bad action": (
+        "storm: {a: {rate: 1, action: drop}}",
+        "storm.a.action: found 'drop'; expected one of sample, delay, refuse",
+    ),
     "priorities as a list": ("bus: {priorities: [a]}", "found ['a']; expected a mapping of names to values"),
     "section as text": ("store: full", "1:1: store: found 'full'; expected keys such as durability:"),
     "text for a number": (
