@@ -310,7 +310,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(self._choose_dead(lane, self.bus.dead_letter_queue.drop, again=False))
 
     async def _choose_dead(self, target: str, choose: Any, again: bool) -> None:
-        await self.bus.store.flush()
+        await self.rest()
         chosen = {key for key in self.dead if key[1] == target}
         # The model must know before a handler is called.
         self.dead -= chosen
