@@ -219,7 +219,10 @@ class Supervisor:
 
     async def recover(self, reason: str, since: float) -> None:
         """End the process if it is the one that ran at ``since`` (by the clock), to be started again
-        after the usual delay. One that waits to be started, or was since then, is recovered already."""
+        after the usual delay. One that waits to be started, or was since then, is recovered already; one
+        that is not to be started again is left alone."""
+        if not self._restart.enabled:
+            return
         if self.child is not None and self._started_at <= since:
             self.child.give_up(reason)
         await self.start()
