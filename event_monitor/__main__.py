@@ -18,6 +18,8 @@ examples:
   event-monitor --attach            only a view of the bus that runs
   event-monitor --once              print the overview as text and exit
   event-monitor --check-config      look for mistakes in event-monitor.yaml and routing-rules.json
+
+kill -USR1 PID writes all tasks with their stacks to logs/event-monitor.log, also while the bus is blocked.
 """
 
 

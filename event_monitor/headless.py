@@ -31,10 +31,10 @@ def run_headless(paths: HomePaths) -> int:
         for number in SIGNALS:
             loop.add_signal_handler(number, stopping.set)
         runtime = await Runtime.start(paths, own_process=True)
+        dump_on_signal(lambda: runtime.watchdog.tasks.log())
         print(json.dumps({"ready": True, "pid": os.getpid(), "socket": paths.socket}), flush=True)
         settle_down()
         while True:
-            dump_on_signal(runtime.watchdog.tasks.log)
             try:
                 await _either(stopping, runtime.damaged)
             finally:

@@ -18,7 +18,7 @@ from event_monitor.system.interpreter import InterpreterDump
 
 logger = logging.getLogger(__name__)
 
-INTERVAL = 0.25
+INTERVAL = 0.35
 # How much later than asked the thread itself may wake: beyond it, it was kept from running too.
 _SLACK = 0.25
 _HANDLER = "target-"

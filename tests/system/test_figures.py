@@ -48,6 +48,7 @@ def test_a_figure_past_its_limit_is_one_alert_until_it_is_well_below(
             scene.usage = ROOMY
             await scene.figures.look()
             assert scene.told(title).acknowledged and "over since" in scene.told(title).detail
+            await asyncio.sleep(61)
             scene.usage = replace(ROOMY, **bad)
             await scene.figures.look()
             assert scene.titles == [title], "raised again, as another alert"
