@@ -109,10 +109,10 @@ class StateDriver:
     def shown(self) -> tuple[SystemState, str, str]:
         """The state that people are told, since when, and why. That is the machine's, except that a
         disk which cannot take a turn for the worse does not hide it: it is often what went wrong."""
-        unsaved = self._unsaved
-        if unsaved is not None and unsaved.to_state in _WORSE:
+        machine, unsaved = self._machine, self._unsaved
+        if unsaved is not None and unsaved.to_state in _WORSE and machine.state is unsaved.from_state:
             return unsaved.to_state, unsaved.at, unsaved.reason
-        return self._machine.state, self._machine.since, self._machine.reason
+        return machine.state, machine.since, machine.reason
 
     def wanted(self) -> tuple[SystemState, str]:
         """The state that the conditions call for, and why."""
