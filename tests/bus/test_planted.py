@@ -6,11 +6,13 @@ from __future__ import annotations
 import gc
 import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
 import pytest
 from hypothesis import Phase, settings
+from hypothesis.errors import Flaky
 
 from event_monitor.bus import dispatcher, event_bus, lane, ledger, turns, window
 from tests.bus import test_queue_machine as machine
@@ -24,12 +26,13 @@ FIND = settings(machine.BOUNDED, phases=(Phase.generate,), max_examples=150)
 
 @dataclass(frozen=True)
 class Bug:
-    """``right`` becomes ``wrong`` in ``module``, and the machine must not let it pass."""
+    """``right`` becomes ``wrong`` in ``module``, and ``check`` must not let it pass."""
 
     name: str
     module: ModuleType
     right: str
     wrong: str
+    check: Callable[[], None] = lambda: machine.check_queue(FIND)
 
 
 BUGS = [
@@ -42,6 +45,7 @@ BUGS = [
         dispatcher,
         "DeliveryState.RETRYING if waits else state",
         "state",
+        machine.kill_while_spilled,
     ),
     Bug(
         "LOW comes before CRITICAL",
@@ -60,6 +64,7 @@ BUGS = [
         lane,
         "return self.waiting + sum(map(self.on_disk, range(len(self.queues))))",
         "return self.waiting + sum(self.stored)",
+        machine.park_what_is_tried_again,
     ),
     Bug("a sampled event is not counted", ledger, 'self._counts["sampled"] += sampled', "pass"),
     Bug("a sampled event stays queued", event_bus, "1 if sampled_by is None else None,", "1,"),
@@ -121,8 +126,9 @@ def test_a_planted_bug_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> No
     gc.collect()
     gc.disable()
     try:
-        with pytest.raises((AssertionError, BaseExceptionGroup)):
-            machine.check_queue(FIND)
+        # Flaky: it failed, and a thread was quicker or slower when the same was tried again.
+        with pytest.raises((AssertionError, BaseExceptionGroup, Flaky)):
+            bug.check()
     finally:
         gc.enable()
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from event_monitor.model import Priority
 from tests.bus.queue_machine import QueueMachine
 
 BOUNDED = settings(
@@ -21,6 +24,45 @@ BOUNDED = settings(
 def check_queue(how: settings = BOUNDED) -> None:
     """Raise if the bus ever differs from the model."""
     run_state_machine_as_test(QueueMachine, settings=how)
+
+
+def kill_while_spilled() -> None:
+    """One target is stuck, so that what it is owed is written down; then the other one too; then a kill."""
+    machine = QueueMachine()
+    try:
+        machine.begin()
+        machine.become("a", "block")
+        for _ in range(2):
+            machine.publish(20, "to.both", Priority.NORMAL, None, None, True)
+        machine.wait(0.1)
+        machine.become("b", "block")
+        machine.publish(10, "to.both", Priority.NORMAL, None, None, True)
+        machine.wait(0.1)
+        machine.audit()
+        machine.kill(0)
+        machine.wait(0.1)
+    finally:
+        machine.teardown()
+
+
+def park_what_is_tried_again() -> None:
+    """Retries come due while a person holds the breaker open."""
+    machine = QueueMachine()
+    try:
+        machine.begin()
+        machine.become("a", "fail")
+        machine.publish(3, "to.a", Priority.NORMAL, None, None, True)
+        machine.wait(0.1)
+        machine.shut("a", True)
+        machine.wait(4.0)
+        machine.audit()
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.parametrize("script", [kill_while_spilled, park_what_is_tried_again])
+def test_what_chance_seldom_reaches(script: Callable[[], None]) -> None:
+    script()
 
 
 @pytest.mark.slow
