@@ -18,6 +18,7 @@ import msgspec
 from event_monitor.bus.upcasters import Upcasters
 from event_monitor.errors import InvalidRequest
 from event_monitor.model import Event
+from event_monitor.process_group import signal_group, start_group
 
 _ERROR_BYTES = 2_000
 _KILL_AFTER = 2.0
@@ -53,13 +54,12 @@ class CommandHandler:
         """Raises ``CommandFailed`` unless the command exits with 0."""
         environ = {**os.environ, "EVENT_MONITOR_EVENT_ID": str(event.id), "EVENT_MONITOR_HOME": self._home}
         try:
-            process = await asyncio.create_subprocess_exec(
+            process = await start_group(
                 *self._arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 env=environ,
-                start_new_session=True,
             )
         except OSError as error:
             raise CommandFailed(f"{self._arguments[0]} could not be started: {error}") from error
@@ -91,8 +91,7 @@ async def _feed(process: asyncio.subprocess.Process, event: bytes) -> bytes:
 async def _end_group(process: asyncio.subprocess.Process) -> None:
     """SIGTERM to the whole group, SIGKILL to what is left of it."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
+        signal_group(process, number)
         if process.returncode is None:
             waiting = asyncio.ensure_future(process.wait())
             await asyncio.wait([waiting], timeout=_KILL_AFTER)

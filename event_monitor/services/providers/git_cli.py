@@ -7,7 +7,6 @@ conversion, file system monitor, credential helper or transport.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from event_monitor.clock import to_iso
+from event_monitor.process_group import signal_group, start_group
 from event_monitor.services.base import CallerError, ServiceError
 from event_monitor.services.providers.provider import (
     count_argument,
@@ -171,13 +171,12 @@ class GitCli:
         options = [word for name, value in pairs for word in ("-c", f"{name}={value}")]
         command = [program, "-C", repository, "--no-pager", "--literal-pathspecs", *options, *arguments]
         try:
-            process = await asyncio.create_subprocess_exec(
+            process = await start_group(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=_environment(repository),
-                start_new_session=True,
             )
         except OSError as error:
             raise ServiceError(f"git could not be started: {error.strerror}") from error
@@ -209,8 +208,7 @@ class GitCli:
 
 async def _kill_group(process: asyncio.subprocess.Process) -> None:
     """SIGKILL to the whole group: what only reads has nothing to put in order."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    signal_group(process, signal.SIGKILL)
     # The end of a process is told only once its pipes were read to their end.
     await asyncio.wait([asyncio.ensure_future(process.communicate())], timeout=_REAP_AFTER)
 
