@@ -149,7 +149,9 @@ def test_an_open_breaker_never_queues_and_a_retry_never_waits_for_it() -> None:
         assert bulkhead.counters.queued == 0
 
         bulkhead.release()
-        closed = Pipeline(breaker=CircuitBreaker(failure_threshold=6), policy=RetryPolicy("fixed", 5, jitter=0))
+        closed = Pipeline(
+            breaker=CircuitBreaker(failure_threshold=6), policy=RetryPolicy("fixed", 5, jitter=0)
+        )
         with pytest.raises(RetriesExhausted):
             await closed.call(fails)
         assert closed.breaker is not None
