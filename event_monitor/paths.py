@@ -20,6 +20,7 @@ class HomePaths:
         self.logs = os.path.join(self.bus_dir, "logs")
         self.spool = os.path.join(self.bus_dir, "spool")
         self.lock = os.path.join(self.bus_dir, "lock")
+        self.dashboard = os.path.join(self.bus_dir, "dashboard.json")
         self.state = os.path.join(self.home, "state", "current.json")
 
     @property

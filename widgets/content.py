@@ -86,29 +86,25 @@ NO_EVENTS = (
 # --- header ---------------------------------------------------------------------------------
 
 
-def header(snapshot: Snapshot, width: int, height: int, clock: str, lost: bool = False) -> list[Line]:
-    """State, uptime and clock; on two lines also the tabs, alerts and views."""
+def header(snapshot: Snapshot, width: int, clock: str, lost: bool = False) -> Line:
+    """Name, home, state, uptime and clock."""
     glyph, tone = STATE_GLYPHS[snapshot.state]
     state = (f"{glyph} {snapshot.state}", f"{tone}-strong") if not lost else ("✖ NO CONNECTION", "bad-strong")
-    alerts = _alert_count(snapshot.unacknowledged, short=width < 60)
-    if height < 2:
-        up = duration(snapshot.uptime).replace(" ", "")
-        return [spread(line(state, f" {up}"), line(*_spaced(alerts), (clock[:5], "dim")), width)]
     mark: tuple[str | tuple[str, str], ...] = ((" DEMO ", "demo"), " ") if snapshot.demo else ()
     name = line(" ", ("event-monitor", "strong"), "  ", *mark, (plain(_short_home(snapshot.home)), "dim"))
     right_side = line("  ", state, (f"  up {duration(snapshot.uptime)}", ""), ("   " + clock + " ", "dim"))
-    views = f"{snapshot.views} views" if snapshot.views > 1 else ""
-    second = spread(
-        line(" ", ("1 Overview", "tab")), line(*_spaced(alerts), (views + " " if views else "", "dim")), width
-    )
-    return [spread(name, right_side, width), second]
+    return spread(name, right_side, width)
 
 
-def _spaced(parts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str] | str, ...]:
-    return (*parts, "  ") if parts else ()
+def header_notes(snapshot: Snapshot, width: int) -> Line:
+    """Alerts that nobody has seen, and how many look on."""
+    alerts = alert_count(snapshot.unacknowledged, short=width < 60)
+    views = f"{snapshot.views} views " if snapshot.views > 1 else ""
+    return line(*alerts, "  " if alerts else "", (views, "dim"))
 
 
-def _alert_count(number: int, *, short: bool) -> tuple[tuple[str, str], ...]:
+def alert_count(number: int, *, short: bool) -> tuple[tuple[str, str], ...]:
+    """How many alerts wait to be seen; nothing if none does."""
     if not number:
         return ()
     word = "" if short else (" alert" if number == 1 else " alerts")

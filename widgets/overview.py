@@ -10,28 +10,7 @@ from textual.message import Message
 from event_monitor.model import QueueView, RateView, ServiceView, Snapshot
 from event_monitor.widgets import content
 from event_monitor.widgets.panel import Panel
-from event_monitor.widgets.text import Line, Span, clip, line
-
-
-class HeaderPanel(Panel):
-    """Name, state, uptime, clock, alerts."""
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._snapshot: Snapshot | None = None
-        self._clock = ""
-        self._lost = False
-
-    def show(self, snapshot: Snapshot | None, clock: str, *, lost: bool = False) -> None:
-        """Take a snapshot and the time of day. ``lost`` says that the connection is gone."""
-        self._snapshot, self._clock, self._lost = snapshot, clock, lost
-        self.redraw()
-
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        if self._snapshot is None:
-            state = ("✖ NO CONNECTION", "bad-strong") if self._lost else ("starting …", "dim")
-            return [clip(line(" ", ("event-monitor", "strong"), "  ", state), width)]
-        return content.header(self._snapshot, width, height, self._clock, self._lost)
+from event_monitor.widgets.text import Line, Span, clip
 
 
 class BannerPanel(Panel):

@@ -12,7 +12,8 @@ import msgspec
 
 from event_monitor.cli.wire import MAX_FRAME_BYTES
 from event_monitor.errors import InvalidRequest, NoBus, error_from_code
-from event_monitor.messages import REPLY_OF, Message
+from event_monitor.messages import Message
+from event_monitor.messages.catalogue import REPLY_OF
 from event_monitor.paths import HomePaths
 
 # A query over a long history may take a while; a bus that is silent for longer is not well.

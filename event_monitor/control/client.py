@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import msgspec
 
 from event_monitor.errors import NoBus, ReadOnly, error_from_code
-from event_monitor.messages import COMMANDS, REPLY_OF, Message
+from event_monitor.messages import Message
+from event_monitor.messages.catalogue import COMMANDS, REPLY_OF
 
 _MAX_REPLY = 64 * 1024 * 1024
 _ADVICE = "start event-monitor, or check EVENT_MONITOR_HOME"

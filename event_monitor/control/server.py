@@ -25,7 +25,7 @@ from event_monitor.config import SocketSettings
 from event_monitor.control.framing import Frames
 from event_monitor.control.peer import peer_uid
 from event_monitor.errors import AlreadyRunning, Busy, EventMonitorError, InvalidRequest
-from event_monitor.messages import AnyMessage
+from event_monitor.messages.catalogue import AnyMessage
 
 logger = logging.getLogger(__name__)
 

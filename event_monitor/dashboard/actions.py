@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from textual.binding import Binding
 
+from event_monitor.dashboard.action import Action, bindings_of, key_name
+from event_monitor.dashboard.console.actions import ACTIONS as CONSOLE
+from event_monitor.dashboard.dead_letters.actions import ACTIONS as DEAD_LETTERS
+from event_monitor.dashboard.events.actions import ACTIONS as EVENTS
+from event_monitor.dashboard.overview.actions import ACTIONS as OVERVIEW
+from event_monitor.dashboard.replay.actions import ACTIONS as REPLAY
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Something a person can do. ``keys`` may be empty: then it is in the palette only.
-
-    ``footer`` is its place in the footer (0 is not there), ``changes`` says that it is a command.
-    """
-
-    id: str
-    keys: str
-    label: str
-    help: str
-    footer: int = 0
-    changes: bool = False
-    palette: bool = True
-
-    @property
-    def shown_key(self) -> str:
-        """The first key as people read it."""
-        return key_name(self.keys.split(",")[0]) if self.keys else ""
-
-
-ACTIONS = (
-    Action("filter", "slash", "Filter", "Show only events with these words or topic patterns (command.#)", 1),
-    Action("freeze", "space", "Freeze", "Hold the live feed still, or let it go on", 5),
-    Action("details", "enter", "Details", "All about the selected event, or the selected service", 2),
+EVERYWHERE = (
+    Action("tab_overview", "1,alt+1", "Overview", "What happens now: figures, services, state, alerts"),
+    Action("tab_events", "2,alt+2", "Events", "The whole history: browse, filter, look into, export"),
+    Action("tab_replay", "3,alt+3", "Replay", "Choose a span of history and deliver it again"),
+    Action("tab_dead_letters", "4,alt+4", "Dead letters", "What could not be delivered: retry, edit, drop"),
+    Action("tab_console", "5,alt+5", "Console", "Type commands as in event-cli; publish test events"),
     Action("acknowledge", "a", "Acknowledge", "Mark all alerts as seen", 6, changes=True),
     Action(
         "maintenance", "m", "Maintenance", "Begin planned downtime, or end it", 9, changes=True, palette=False
@@ -41,23 +27,9 @@ ACTIONS = (
     Action("maintenance_off", "", "Maintenance off", "End planned downtime, with a reason", changes=True),
     Action("resume", "", "Resume", "Go on after the kill switch, with a reason", changes=True),
     Action("state_history", "s", "State history", "The last 100 changes of state and why, refused ones too"),
-    Action("reset", "r", "Reset", "Let the selected breaker work by itself again", changes=True),
-    Action("open", "o", "Open", "Hold the selected breaker open: nothing goes to it", changes=True),
-    Action("close", "c", "Close", "Hold the selected breaker closed: everything goes to it", changes=True),
-    Action("next_panel", "tab", "Panel", "Move between the services and the live feed", palette=False),
-    Action("copy", "y", "Copy", "Copy the selected event as JSON to the clipboard", 7),
     Action("help", "question_mark", "Help", "All keys and what they do", 3),
     Action("palette", "ctrl+p", "Commands", "Every action by name", 4, palette=False),
     Action("quit", "q", "Quit", "End the dashboard; a bus inside it stops in order", 8),
-    Action("down", "j,down", "Down", "Select the next older event", palette=False),
-    Action("up", "k,up", "Up", "Select the next newer event", palette=False),
-    Action("page_down", "pagedown", "Page down", "A page towards older events", palette=False),
-    Action("page_up", "pageup", "Page up", "A page towards newer events", palette=False),
-    Action("newest", "home,g", "Newest", "Select the newest event", palette=False),
-    Action("oldest", "end,G", "Oldest", "Select the oldest event of the feed", palette=False),
-    Action(
-        "clear", "escape", "Clear", "Clear the filter, then the selection: follow the newest", palette=False
-    ),
     Action("reload_rules", "", "Reload rules", "Read routing-rules.json again now", changes=True),
     Action(
         "retry_dead_letters",
@@ -70,37 +42,20 @@ ACTIONS = (
     Action("screenshot", "", "Save a picture", "Save the screen as an SVG file in the working directory"),
 )
 
+ACTIONS: tuple[Action, ...] = (*EVERYWHERE, *OVERVIEW, *EVENTS, *REPLAY, *DEAD_LETTERS, *CONSOLE)
+
 BY_ID: Mapping[str, Action] = {action.id: action for action in ACTIONS}
-
-_NAMES = {
-    "slash": "/",
-    "question_mark": "?",
-    "pagedown": "pgdn",
-    "pageup": "pgup",
-    "escape": "esc",
-    "down": "↓",
-    "up": "↑",
-}
-
-
-def key_name(key: str) -> str:
-    """A key as people read it: ``/`` for ``slash``, ``^p`` for ``ctrl+p``."""
-    if key.startswith("ctrl+"):
-        return f"^{key[5:]}"
-    return _NAMES.get(key, key)
 
 
 def bindings() -> list[Binding]:
-    """The actions as Textual bindings; a binding's id is its action's, so that keys can be remapped."""
-    return [
-        Binding(action.keys, f"act('{action.id}')", action.label, id=action.id, show=False)
-        for action in ACTIONS
-        if action.keys
-    ]
+    """The keys that work on every tab."""
+    return bindings_of(EVERYWHERE)
 
 
 def remap(wanted: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """A checked keymap of action id to keys, and what was wrong with the rest of ``wanted``."""
+    """A checked keymap of action id to keys, and what was wrong with the rest of ``wanted``.
+
+    One key may stand for different things on different tabs, never for two on one."""
     keymap: dict[str, str] = {}
     mistakes: list[str] = []
     for action_id, keys in wanted.items():
@@ -109,18 +64,26 @@ def remap(wanted: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
             mistakes.append(f"dashboard.keys: no action is named {action_id!r}; known: {known}")
         else:
             keymap[action_id] = keys
-    taken: dict[str, str] = {}
+    taken: dict[str, list[Action]] = {}
     for action in sorted(ACTIONS, key=lambda action: action.id not in keymap):
         for key in keymap.get(action.id, action.keys).split(","):
-            if key and taken.setdefault(key, action.id) != action.id:
-                mistakes.append(f"dashboard.keys: {key_name(key)} is used for {taken[key]} and {action.id}")
-                keymap.pop(taken[key], None)
+            others = taken.setdefault(key, [])
+            for other in others if key else ():
+                if other.tab == action.tab or not (other.tab and action.tab):
+                    mistakes.append(f"dashboard.keys: {key_name(key)} is used for {other.id} and {action.id}")
+                    keymap.pop(other.id, None)
+            others.append(action)
     return keymap, mistakes
 
 
-def footer_entries(keymap: Mapping[str, str], *, read_only: bool) -> tuple[tuple[str, str, str, bool], ...]:
-    """(action, key, label, available) of the footer, in order."""
-    shown = sorted((action for action in ACTIONS if action.footer), key=lambda action: action.footer)
+def footer_entries(
+    keymap: Mapping[str, str], tab: str, *, read_only: bool
+) -> tuple[tuple[str, str, str, bool], ...]:
+    """(action, key, label, available) of a tab's footer, in order."""
+    shown = sorted(
+        (action for action in ACTIONS if action.footer and action.tab in ("", tab)),
+        key=lambda action: action.footer,
+    )
     return tuple(
         (
             action.id,

@@ -17,13 +17,17 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.command import CommandPalette
-from textual.containers import Horizontal, Vertical
 
 from event_monitor.config import DashboardSettings
 from event_monitor.control.client import Client
+from event_monitor.dashboard.action import key_name
 from event_monitor.dashboard.actions import BY_ID, bindings, footer_entries, remap
 from event_monitor.dashboard.alert_policy import AlertPolicy, Toast
 from event_monitor.dashboard.commands import Commands
+from event_monitor.dashboard.link import BusLink
+from event_monitor.dashboard.memory import Memory
+from event_monitor.dashboard.overview.tab import OverviewTab
+from event_monitor.dashboard.tabs import TABS, TabStack
 from event_monitor.dashboard.terminal import silence_terminal
 from event_monitor.dashboard.themes import DARK, LIGHT
 from event_monitor.errors import EventMonitorError, NoBus
@@ -31,16 +35,8 @@ from event_monitor.messages import GetSnapshot
 from event_monitor.model import Severity, Snapshot
 from event_monitor.widgets import content
 from event_monitor.widgets.feed import FeedPanel
-from event_monitor.widgets.overview import (
-    AlertsPanel,
-    BannerPanel,
-    FooterPanel,
-    HeaderPanel,
-    QueuePanel,
-    RatePanel,
-    ServicesPanel,
-    SystemPanel,
-)
+from event_monitor.widgets.header import HeaderPanel, TabMark
+from event_monitor.widgets.overview import BannerPanel, FooterPanel, ServicesPanel
 from event_monitor.widgets.text import line, plain
 
 logger = logging.getLogger(__name__)
@@ -69,6 +65,7 @@ class EventMonitorApp(App[int]):
         *,
         mask: tuple[str, ...] = (),
         read_only: bool = False,
+        memory: Memory | None = None,
         now: Callable[[], datetime] = datetime.now,
         clock: Callable[[], float] = monotonic,
         on_first_picture: Callable[[], None] = lambda: None,
@@ -83,11 +80,13 @@ class EventMonitorApp(App[int]):
         self.followers: list[Callable[[], Awaitable[None]]] = []
         self._on_first_picture = on_first_picture
         self._on_leaving = on_leaving
-        self._now = now
+        self.now = now
         self._feed_revision = -1
         self._lost: str | None = None
         self._asked = asyncio.Event()
-        self.commands = Commands(self)
+        self.link = BusLink(self, memory or Memory())
+        self.commands = Commands(self, self.link)
+        self.tabs = TabStack(self.link, OverviewTab(self.link, self.commands.overrides))
         self._policy = AlertPolicy(clock, bell=self.settings.bell, toast=self.settings.toast)
         self.keys_of, self._key_mistakes = remap(self.settings.keys)
         for theme in (DARK, LIGHT):
@@ -102,15 +101,7 @@ class EventMonitorApp(App[int]):
         yield HeaderPanel(id="header")
         yield BannerPanel(id="lost")
         yield BannerPanel(id="banner")
-        with Horizontal(id="figures"):
-            yield RatePanel(id="rate")
-            yield QueuePanel(id="queue")
-        with Horizontal(id="middle"):
-            yield ServicesPanel(id="services")
-            with Vertical(id="side"):
-                yield SystemPanel(id="system")
-                yield AlertsPanel(id="alerts")
-        yield FeedPanel(id="feed")
+        yield self.tabs
         yield FooterPanel(id="footer")
 
     def on_mount(self) -> None:
@@ -120,8 +111,8 @@ class EventMonitorApp(App[int]):
             self._key_mistakes.append(f"dashboard.theme: no theme is named {self.settings.theme}")
         self.set_keymap(self.keys_of)
         self._choose_layout(self.size.width, self.size.height)
-        self.feed.focus()
-        self.query_one(FooterPanel).show(footer_entries(self.keys_of, read_only=self.read_only))
+        self.tabs.active.focus_main()
+        self._show_footer()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):
@@ -130,6 +121,9 @@ class EventMonitorApp(App[int]):
             logger.warning("%s", mistake)
             self.say(mistake, Severity.WARNING)
         self.run_worker(self._watch(), name="watch", exit_on_error=False)
+        last = self.link.memory.get("tab", OverviewTab.NAME)
+        if last != OverviewTab.NAME and f"tab_{last}" in BY_ID:
+            self.action_act(f"tab_{last}")
 
     def _leave(self, number: int = signal.SIGHUP) -> None:
         """End because of a signal, or because the terminal is gone, in which case nothing more may be
@@ -153,12 +147,18 @@ class EventMonitorApp(App[int]):
     @property
     def feed(self) -> FeedPanel:
         """The live feed, also while a dialog is open."""
-        return self.screen_stack[0].query_one(FeedPanel)
+        return self._overview.feed
 
     @property
     def services(self) -> ServicesPanel:
         """The services' table, also while a dialog is open."""
-        return self.screen_stack[0].query_one(ServicesPanel)
+        return self._overview.services
+
+    @property
+    def _overview(self) -> OverviewTab:
+        tab = self.tabs.get(OverviewTab.NAME)
+        assert isinstance(tab, OverviewTab)
+        return tab
 
     @property
     def person(self) -> str:
@@ -182,6 +182,8 @@ class EventMonitorApp(App[int]):
                 self._show_loss(NoBus("the picture could not be taken", "see logs/event-monitor.log"))
             for follow in tuple(self.followers):
                 await follow()
+            if self.link.memory.unsaved:
+                await asyncio.to_thread(self.link.memory.save)
             if not _terminal_alive():
                 self._leave()
                 return
@@ -226,12 +228,7 @@ class EventMonitorApp(App[int]):
                 content.banner(snapshot, self.size.width) if self.settings.banner else None
             )
             self._show_header()
-            base.query_one(RatePanel).show(snapshot.rate)
-            base.query_one(QueuePanel).show(snapshot.queue)
-            base.query_one(ServicesPanel).show(snapshot.services, snapshot.unwatched)
-            base.query_one("#middle").set_class(bool(snapshot.services), "has-services")
-            base.query_one(SystemPanel).show(snapshot)
-            base.query_one(AlertsPanel).show(snapshot)
+            self.tabs.active.show(snapshot)
             if snapshot.feed is not None:
                 self._feed_revision = snapshot.feed_revision
                 self.feed.show(snapshot.feed)
@@ -243,7 +240,25 @@ class EventMonitorApp(App[int]):
 
     def _show_header(self) -> None:
         header = self.screen_stack[0].query_one(HeaderPanel)
-        header.show(self.snapshot, self._now().strftime("%H:%M:%S"), lost=self._lost is not None)
+        clock = self.now().strftime("%H:%M:%S")
+        header.show(self.snapshot, clock, self._tab_marks(), lost=self._lost is not None)
+
+    def _tab_marks(self) -> tuple[TabMark, ...]:
+        dead = self.snapshot.queue.dead if self.snapshot is not None else 0
+        return tuple(
+            TabMark(
+                info.name,
+                key_name(self.keys_of.get(f"tab_{info.name}", BY_ID[f"tab_{info.name}"].keys).split(",")[0]),
+                info.label,
+                count=dead if info.name == "dead_letters" else 0,
+                active=info.name == self.tabs.active.NAME,
+            )
+            for info in TABS
+        )
+
+    def _show_footer(self) -> None:
+        entries = footer_entries(self.keys_of, self.tabs.active.NAME, read_only=self.read_only)
+        self.screen_stack[0].query_one(FooterPanel).show(entries)
 
     def _show_loss(self, error: EventMonitorError) -> None:
         """Say that the picture is old and why; keep it."""
@@ -273,7 +288,23 @@ class EventMonitorApp(App[int]):
         if self.read_only and action.changes:
             self.say(f"{action.label}: this view is read-only", Severity.WARNING)
             return
-        self.commands.run(action_id)
+        if not action.tab:
+            self.commands.run(action_id)
+        elif action.tab == self.tabs.active.NAME:
+            self.tabs.active.run(action_id)
+        else:
+            self.link.work(self._run_on(action.tab, action_id))
+
+    async def _run_on(self, tab: str, action_id: str) -> None:
+        await self.open_tab(tab)
+        self.tabs.active.run(action_id)
+
+    async def open_tab(self, name: str) -> None:
+        """Bring a tab on the screen."""
+        await self.tabs.open(name)
+        self.link.memory.set("tab", name)
+        self._show_header()
+        self._show_footer()
 
     def action_use_theme(self, theme: str) -> None:
         """Change the colours."""
@@ -288,35 +319,29 @@ class EventMonitorApp(App[int]):
 
     def now_text(self) -> str:
         """The time of day for a file's name."""
-        return self._now().strftime("%Y%m%d-%H%M%S")
+        return self.now().strftime("%Y%m%d-%H%M%S")
 
     def describe(self, action_id: str) -> str:
         """The present state, for the palette's description of an action."""
         snapshot = self.snapshot
         if snapshot is None:
             return ""
+        tab = self.tabs.get(BY_ID[action_id].tab)
+        if tab is not None:
+            return tab.describe(action_id)
         return {
             "acknowledge": f"{snapshot.unacknowledged} open",
             "maintenance_on": f"now {snapshot.state}",
             "maintenance_off": f"now {snapshot.state}",
             "resume": f"the kill switch is {'engaged' if snapshot.kill_switch else 'off'}",
             "state_history": f"now {snapshot.state}",
-            "freeze": f"frozen, {self.feed.waiting} waiting" if self.feed.frozen else "running",
             "declared": f"{snapshot.unwatched} not watched",
             "retry_dead_letters": f"{snapshot.queue.dead} dead letters",
         }.get(action_id, "")
 
-    def on_feed_panel_opened(self, message: FeedPanel.Opened) -> None:
-        """The feed was clicked."""
-        self.commands.open_event(message.event_id)
-
-    def on_services_panel_opened(self, message: ServicesPanel.Opened) -> None:
-        """A service was clicked."""
-        self.commands.open_service(message.service)
-
-    def on_system_panel_opened(self, message: SystemPanel.Opened) -> None:
-        """The state was clicked."""
-        self.commands.run("state_history")
+    def on_header_panel_chosen(self, message: HeaderPanel.Chosen) -> None:
+        """A tab was clicked."""
+        self.action_act(f"tab_{message.tab}")
 
     def on_footer_panel_chosen(self, message: FooterPanel.Chosen) -> None:
         """The footer was clicked."""

@@ -9,7 +9,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import ModalScreen, Screen
 
-from event_monitor.dashboard.actions import ACTIONS, Action, key_name
+from event_monitor.dashboard.action import Action, key_name
+from event_monitor.dashboard.actions import ACTIONS
+from event_monitor.dashboard.tabs import TABS
 from event_monitor.widgets.document import Document
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line, line
@@ -74,18 +76,23 @@ class DocumentDialog(ModalScreen[None]):
             self._on_copy()
 
 
-def help_dialog(keymap: dict[str, str]) -> DocumentDialog:
-    """All actions with their keys, from the table."""
-    return DocumentDialog("Keys", lambda width: help_lines(keymap, width))
+def help_dialog(keymap: dict[str, str], tab: str) -> DocumentDialog:
+    """All actions with their keys, from the table; those of the tab on the screen come first."""
+    return DocumentDialog("Keys", lambda width: help_lines(keymap, width, tab))
 
 
-def help_lines(keymap: dict[str, str], width: int) -> list[Line]:
+def help_lines(keymap: dict[str, str], width: int, tab: str = "overview") -> list[Line]:
     """One line an action; those without a key are reached through the palette."""
-    lines = [line(("A calm screen means all is well. Newest events stand on top.", "dim")), Line()]
-    for action in ACTIONS:
-        keys = keymap.get(action.id, action.keys)
-        shown = " ".join(key_name(key) for key in keys.split(",")) if keys else "^p"
-        lines += _wrapped(shown, action, width)
+    lines = [line(("A calm screen means all is well. Newest events stand on top.", "dim"))]
+    labels = {info.name: info.label for info in TABS}
+    for place in (tab, "", *(name for name in labels if name != tab)):
+        actions = [action for action in ACTIONS if action.tab == place]
+        if actions:
+            lines += [Line(), line((labels.get(place, "Everywhere"), "accent-strong"))]
+        for action in actions:
+            keys = keymap.get(action.id, action.keys)
+            shown = " ".join(key_name(key) for key in keys.split(",")) if keys else "^p"
+            lines += _wrapped(shown, action, width)
     lines += [
         Line(),
         line(

@@ -44,16 +44,20 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
         if thread is not None:
             stack.callback(_stop, thread)
         from event_monitor.dashboard.app import EventMonitorApp
+        from event_monitor.dashboard.memory import Memory
         from event_monitor.steady import settle_down
 
         client = _client(paths, thread, read_only=read_only)
         stack.enter_context(log_to_file(paths))
         dump_on_signal(lambda: _dump(thread))
+        memory = Memory(paths.dashboard)
+        stack.callback(memory.save)
         app = EventMonitorApp(
             client,
             settings.dashboard,
             mask=settings.mask,
             read_only=read_only,
+            memory=memory,
             on_first_picture=settle_down,
             on_leaving=lambda: _end_in_any_case(thread),
         )

@@ -13,7 +13,7 @@ _EVENTS = 20
 def render_once(snapshot: Snapshot, width: int = WIDTH) -> str:
     """The facts of the Overview, one panel after the other."""
     parts: list[tuple[str, list[Line]]] = [
-        ("", content.header(snapshot, width, 2, time_of_day(snapshot.at))[:1]),
+        ("", [content.header(snapshot, width, time_of_day(snapshot.at))]),
         ("Events per second", content.rate(snapshot.rate, width, 3)),
         ("Queue depth", content.queue(snapshot.queue, width, 3)),
         ("Services", content.services(snapshot.services, width, 50, unwatched=snapshot.unwatched)),

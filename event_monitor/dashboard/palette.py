@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from event_monitor.dashboard.actions import ACTIONS, key_name
+from event_monitor.dashboard.action import key_name
+from event_monitor.dashboard.actions import ACTIONS
 from event_monitor.dashboard.overrides import LABELS, TARGET, held
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import QueryBreakers
@@ -73,7 +74,7 @@ class ActionProvider(Provider):
             blocked = _BLOCKED if app.read_only and action.changes else ""
             key = f"key {key_name(keys.split(',')[0])}" if keys else ""
             told = " · ".join(filter(None, (action.help, state, key, blocked)))
-            yield _Entry(_command(app.action_act, action.id), action.label, told)
+            yield _Entry(_command(app.action_act, action.id), action.title, told)
         yield from self._overrides()
         for theme in sorted(app.available_themes):
             now = "in use" if theme == app.theme else ""

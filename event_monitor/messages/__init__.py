@@ -2,208 +2,76 @@
 
 One message is one frozen struct. On the socket a message is a JSON object whose ``do`` names it;
 in process it is passed as it is. ``Runtime.handle`` is the only place that receives them.
-Commands (``COMMANDS``) change something; queries never do.
+Commands (``catalogue.COMMANDS``) change something; queries never do.
+
+A message's module is loaded when the message is first asked for: ``event-cli publish`` needs one of six.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from event_monitor.messages.base import Message, Number, Reason
-from event_monitor.messages.dead_letters import (
-    DropDeadLetters,
-    QueryDeadLetters,
-    RetryDeadLetters,
-)
-from event_monitor.messages.events import (
-    GetEvent,
-    Publish,
-    PublishHook,
-    PublishLines,
-    PublishText,
-    QueryEvents,
-    QuerySubscriptions,
-    ResolveRoute,
-    Subscribe,
-    Unsubscribe,
-)
-from event_monitor.messages.replay import (
-    ControlReplay,
-    GetHistogram,
-    PlanReplay,
-    QueryReplays,
-    ReplaySelection,
-    Speed,
-    StartReplay,
-)
-from event_monitor.messages.services import (
-    AdoptService,
-    ForgetService,
-    GetService,
-    PlanAdoption,
-    QueryBreakers,
-    QueryDiscovered,
-    QueryHealth,
-    QueryServices,
-    RestartService,
-    SetBreaker,
-)
-from event_monitor.messages.system import (
-    AcknowledgeAlerts,
-    GetAnalytics,
-    GetSnapshot,
-    GetState,
-    GetStats,
-    GetTasks,
-    Ping,
-    QueryAlerts,
-    Reload,
-    ReloadRules,
-    Resume,
-    SetMaintenance,
-)
-from event_monitor.model import Snapshot
-from event_monitor.replay_replies import Histogram, ReplayPlan, ReplayReport, Replays
-from event_monitor.replies import (
-    AdoptionPlan,
-    Alerts,
-    Analytics,
-    BreakerReport,
-    Breakers,
-    DeadLetterPage,
-    DiscoveredServers,
-    Done,
-    EventDetail,
-    EventPage,
-    HealthReport,
-    Pong,
-    Published,
-    PublishedLines,
-    Route,
-    ServiceDetail,
-    Services,
-    StateReport,
-    Stats,
-    Subscription,
-    Subscriptions,
-    Tasks,
-)
+if TYPE_CHECKING:
+    from event_monitor.messages.base import Message, Number, Reason
+    from event_monitor.messages.dead_letters import (
+        DropDeadLetters,
+        QueryDeadLetters,
+        RetryDeadLetters,
+    )
+    from event_monitor.messages.events import (
+        GetEvent,
+        Publish,
+        PublishHook,
+        PublishLines,
+        PublishText,
+        QueryEvents,
+        QuerySubscriptions,
+        ResolveRoute,
+        Subscribe,
+        Unsubscribe,
+    )
+    from event_monitor.messages.replay import (
+        ControlReplay,
+        GetHistogram,
+        PlanReplay,
+        QueryReplays,
+        ReplaySelection,
+        Speed,
+        StartReplay,
+    )
+    from event_monitor.messages.services import (
+        AdoptService,
+        ForgetService,
+        GetService,
+        PlanAdoption,
+        QueryBreakers,
+        QueryDiscovered,
+        QueryHealth,
+        QueryServices,
+        RestartService,
+        SetBreaker,
+    )
+    from event_monitor.messages.system import (
+        AcknowledgeAlerts,
+        GetAnalytics,
+        GetSnapshot,
+        GetState,
+        GetStats,
+        GetTasks,
+        Ping,
+        QueryAlerts,
+        Reload,
+        ReloadRules,
+        Resume,
+        SetMaintenance,
+    )
 
-COMMANDS: tuple[type[Message], ...] = (
-    Publish,
-    PublishText,
-    PublishLines,
-    PublishHook,
-    Subscribe,
-    Unsubscribe,
-    RetryDeadLetters,
-    DropDeadLetters,
-    AcknowledgeAlerts,
-    ReloadRules,
-    Reload,
-    SetBreaker,
-    SetMaintenance,
-    Resume,
-    RestartService,
-    AdoptService,
-    ForgetService,
-    StartReplay,
-    ControlReplay,
-)
-
-AnyMessage = (
-    Publish
-    | PublishText
-    | PublishLines
-    | PublishHook
-    | Subscribe
-    | Unsubscribe
-    | RetryDeadLetters
-    | DropDeadLetters
-    | AcknowledgeAlerts
-    | ReloadRules
-    | Reload
-    | SetBreaker
-    | SetMaintenance
-    | Resume
-    | RestartService
-    | AdoptService
-    | ForgetService
-    | StartReplay
-    | ControlReplay
-    | Ping
-    | GetSnapshot
-    | GetStats
-    | GetState
-    | GetTasks
-    | QueryEvents
-    | GetEvent
-    | QueryDeadLetters
-    | ResolveRoute
-    | QuerySubscriptions
-    | QueryBreakers
-    | QueryHealth
-    | QueryServices
-    | QueryDiscovered
-    | PlanAdoption
-    | GetService
-    | QueryAlerts
-    | GetAnalytics
-    | PlanReplay
-    | QueryReplays
-    | GetHistogram
-)
-
-
-REPLY_OF: dict[type[Message], type[Any]] = {
-    Publish: Published,
-    PublishText: Published,
-    PublishLines: PublishedLines,
-    PublishHook: Published,
-    Subscribe: Subscription,
-    Unsubscribe: Done,
-    RetryDeadLetters: Done,
-    DropDeadLetters: Done,
-    AcknowledgeAlerts: Done,
-    ReloadRules: Done,
-    Reload: Done,
-    SetBreaker: BreakerReport,
-    SetMaintenance: StateReport,
-    Resume: StateReport,
-    RestartService: Done,
-    AdoptService: Done,
-    ForgetService: Done,
-    Ping: Pong,
-    GetSnapshot: Snapshot,
-    GetStats: Stats,
-    GetState: StateReport,
-    GetTasks: Tasks,
-    QueryEvents: EventPage,
-    GetEvent: EventDetail,
-    QueryDeadLetters: DeadLetterPage,
-    ResolveRoute: Route,
-    QuerySubscriptions: Subscriptions,
-    QueryBreakers: Breakers,
-    QueryHealth: HealthReport,
-    QueryServices: Services,
-    QueryDiscovered: DiscoveredServers,
-    PlanAdoption: AdoptionPlan,
-    GetService: ServiceDetail,
-    QueryAlerts: Alerts,
-    GetAnalytics: Analytics,
-    StartReplay: ReplayReport,
-    ControlReplay: ReplayReport,
-    PlanReplay: ReplayPlan,
-    QueryReplays: Replays,
-    GetHistogram: Histogram,
-}
+_MODULES = ("base", "events", "dead_letters", "replay", "services", "system")
 
 __all__ = [
-    "COMMANDS",
-    "REPLY_OF",
     "AcknowledgeAlerts",
     "AdoptService",
-    "AnyMessage",
     "ControlReplay",
     "DropDeadLetters",
     "ForgetService",
@@ -248,3 +116,12 @@ __all__ = [
     "Subscribe",
     "Unsubscribe",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module in _MODULES if name in __all__ else ():
+        value = getattr(import_module(f"{__name__}.{module}"), name, None)
+        if value is not None:
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from event_monitor.grammar.json_lines import render_json
 from event_monitor.grammar.render_replay import progress_line
 from event_monitor.grammar.table import Column, table
 from event_monitor.grammar.text import clip, pad, plain, safe_json, width_of
-from event_monitor.messages import REPLY_OF
+from event_monitor.messages.catalogue import REPLY_OF
 from event_monitor.model import (
     Alert,
     Delivery,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
+import pkgutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, get_args
@@ -12,21 +14,20 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from event_monitor import messages
 from event_monitor.config import SocketSettings
 from event_monitor.control.client import SocketClient
 from event_monitor.control.server import ControlServer
 from event_monitor.errors import BusFull, EventMonitorError, NoBus, ReadOnly, error_from_code
 from event_monitor.messages import (
-    COMMANDS,
-    REPLY_OF,
     AcknowledgeAlerts,
-    AnyMessage,
     GetEvent,
     GetState,
     Message,
     Ping,
     ReloadRules,
 )
+from event_monitor.messages.catalogue import COMMANDS, REPLY_OF, AnyMessage
 from event_monitor.replies import Done, Pong
 
 PONG = Pong(pid=1, version="0", home="/h")
@@ -210,12 +211,14 @@ async def test_a_read_only_view_sends_queries_only(path: str) -> None:
 
 def leaves(kind: type[Message]) -> set[type[Message]]:
     """The messages below ``kind`` that are no base of others."""
-    if kind.__module__ != "event_monitor.messages":
+    if not kind.__module__.startswith("event_monitor.messages"):
         return set()
     return set().union(*map(leaves, kind.__subclasses__())) or {kind}
 
 
 def test_every_message_is_a_command_or_a_query_and_has_its_reply() -> None:
+    for module in pkgutil.iter_modules(messages.__path__, "event_monitor.messages."):
+        importlib.import_module(module.name)
     kinds = leaves(Message)
     assert set(get_args(AnyMessage)) == kinds
     assert set(REPLY_OF) == kinds

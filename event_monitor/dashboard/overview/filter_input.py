@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from textual.binding import Binding
+from textual.message import Message
 from textual.widgets import Input
 
 from event_monitor.widgets.line_input import LineInput
-
-if TYPE_CHECKING:
-    from event_monitor.dashboard.app import EventMonitorApp
 
 
 class FilterInput(LineInput):
     """Filters as the person types; enter goes back to the feed and keeps the filter, esc clears it."""
 
-    app: EventMonitorApp
-
     BINDINGS = [
         Binding("escape", "clear_filter", show=False),
-        Binding("enter,down", "to_feed", show=False),
+        Binding("enter,down", "leave", show=False),
     ]
+
+    class Typed(Message):
+        """The filter is ``text`` now."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Left(Typed):
+        """The person is done and keeps ``text``."""
+
+    class Cleared(Message):
+        """The filter is given up."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(placeholder="filter: words, or a topic pattern such as command.#", id=id)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Apply what stands there now."""
+        """Say what stands there now."""
         event.stop()
-        self.app.commands.apply_filter(self.value)
+        self.post_message(self.Typed(self.value))
 
     def action_clear_filter(self) -> None:
         """Give the filter up."""
-        self.app.action_act("clear")
+        self.post_message(self.Cleared())
 
-    def action_to_feed(self) -> None:
-        """Go back to the feed; an empty filter goes away."""
-        if not self.value:
-            self.app.action_act("clear")
-        self.app.feed.focus()
+    def action_leave(self) -> None:
+        """Go back to the feed."""
+        self.post_message(self.Left(self.value))

@@ -1,0 +1,1 @@
+"""Console: the commands of event-cli, typed."""

@@ -1,0 +1,1 @@
+"""Dead letters: what could not be delivered, tried again or given up."""

@@ -1,0 +1,1 @@
+"""Events: the whole history, filtered, followed, looked into."""

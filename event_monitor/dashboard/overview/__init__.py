@@ -1,0 +1,1 @@
+"""The Overview: figures, services, state, alerts and the live feed."""

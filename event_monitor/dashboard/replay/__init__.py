@@ -1,0 +1,1 @@
+"""Replay: a span of history, delivered again."""

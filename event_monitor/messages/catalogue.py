@@ -1,0 +1,192 @@
+"""Which messages there are, which of them change something, and what each answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from event_monitor.messages.base import Message
+from event_monitor.messages.dead_letters import (
+    DropDeadLetters,
+    QueryDeadLetters,
+    RetryDeadLetters,
+)
+from event_monitor.messages.events import (
+    GetEvent,
+    Publish,
+    PublishHook,
+    PublishLines,
+    PublishText,
+    QueryEvents,
+    QuerySubscriptions,
+    ResolveRoute,
+    Subscribe,
+    Unsubscribe,
+)
+from event_monitor.messages.replay import (
+    ControlReplay,
+    GetHistogram,
+    PlanReplay,
+    QueryReplays,
+    StartReplay,
+)
+from event_monitor.messages.services import (
+    AdoptService,
+    ForgetService,
+    GetService,
+    PlanAdoption,
+    QueryBreakers,
+    QueryDiscovered,
+    QueryHealth,
+    QueryServices,
+    RestartService,
+    SetBreaker,
+)
+from event_monitor.messages.system import (
+    AcknowledgeAlerts,
+    GetAnalytics,
+    GetSnapshot,
+    GetState,
+    GetStats,
+    GetTasks,
+    Ping,
+    QueryAlerts,
+    Reload,
+    ReloadRules,
+    Resume,
+    SetMaintenance,
+)
+from event_monitor.model import Snapshot
+from event_monitor.replay_replies import Histogram, ReplayPlan, ReplayReport, Replays
+from event_monitor.replies import (
+    AdoptionPlan,
+    Alerts,
+    Analytics,
+    BreakerReport,
+    Breakers,
+    DeadLetterPage,
+    DiscoveredServers,
+    Done,
+    EventDetail,
+    EventPage,
+    HealthReport,
+    Pong,
+    Published,
+    PublishedLines,
+    Route,
+    ServiceDetail,
+    Services,
+    StateReport,
+    Stats,
+    Subscription,
+    Subscriptions,
+    Tasks,
+)
+
+COMMANDS: tuple[type[Message], ...] = (
+    Publish,
+    PublishText,
+    PublishLines,
+    PublishHook,
+    Subscribe,
+    Unsubscribe,
+    RetryDeadLetters,
+    DropDeadLetters,
+    AcknowledgeAlerts,
+    ReloadRules,
+    Reload,
+    SetBreaker,
+    SetMaintenance,
+    Resume,
+    RestartService,
+    AdoptService,
+    ForgetService,
+    StartReplay,
+    ControlReplay,
+)
+
+AnyMessage = (
+    Publish
+    | PublishText
+    | PublishLines
+    | PublishHook
+    | Subscribe
+    | Unsubscribe
+    | RetryDeadLetters
+    | DropDeadLetters
+    | AcknowledgeAlerts
+    | ReloadRules
+    | Reload
+    | SetBreaker
+    | SetMaintenance
+    | Resume
+    | RestartService
+    | AdoptService
+    | ForgetService
+    | StartReplay
+    | ControlReplay
+    | Ping
+    | GetSnapshot
+    | GetStats
+    | GetState
+    | GetTasks
+    | QueryEvents
+    | GetEvent
+    | QueryDeadLetters
+    | ResolveRoute
+    | QuerySubscriptions
+    | QueryBreakers
+    | QueryHealth
+    | QueryServices
+    | QueryDiscovered
+    | PlanAdoption
+    | GetService
+    | QueryAlerts
+    | GetAnalytics
+    | PlanReplay
+    | QueryReplays
+    | GetHistogram
+)
+
+
+REPLY_OF: dict[type[Message], type[Any]] = {
+    Publish: Published,
+    PublishText: Published,
+    PublishLines: PublishedLines,
+    PublishHook: Published,
+    Subscribe: Subscription,
+    Unsubscribe: Done,
+    RetryDeadLetters: Done,
+    DropDeadLetters: Done,
+    AcknowledgeAlerts: Done,
+    ReloadRules: Done,
+    Reload: Done,
+    SetBreaker: BreakerReport,
+    SetMaintenance: StateReport,
+    Resume: StateReport,
+    RestartService: Done,
+    AdoptService: Done,
+    ForgetService: Done,
+    Ping: Pong,
+    GetSnapshot: Snapshot,
+    GetStats: Stats,
+    GetState: StateReport,
+    GetTasks: Tasks,
+    QueryEvents: EventPage,
+    GetEvent: EventDetail,
+    QueryDeadLetters: DeadLetterPage,
+    ResolveRoute: Route,
+    QuerySubscriptions: Subscriptions,
+    QueryBreakers: Breakers,
+    QueryHealth: HealthReport,
+    QueryServices: Services,
+    QueryDiscovered: DiscoveredServers,
+    PlanAdoption: AdoptionPlan,
+    GetService: ServiceDetail,
+    QueryAlerts: Alerts,
+    GetAnalytics: Analytics,
+    StartReplay: ReplayReport,
+    ControlReplay: ReplayReport,
+    PlanReplay: ReplayPlan,
+    QueryReplays: Replays,
+    GetHistogram: Histogram,
+}
