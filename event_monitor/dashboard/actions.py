@@ -14,11 +14,11 @@ from event_monitor.dashboard.overview.actions import ACTIONS as OVERVIEW
 from event_monitor.dashboard.replay.actions import ACTIONS as REPLAY
 
 EVERYWHERE = (
-    Action("tab_overview", "1,alt+1", "Overview", "What happens now: figures, services, state, alerts"),
-    Action("tab_events", "2,alt+2", "Events", "The whole history: browse, filter, look into, export"),
-    Action("tab_replay", "3,alt+3", "Replay", "Choose a span of history and deliver it again"),
-    Action("tab_dead_letters", "4,alt+4", "Dead letters", "What could not be delivered: retry, edit, drop"),
-    Action("tab_console", "5,alt+5", "Console", "Type commands as in event-cli; publish test events"),
+    Action("tab_overview", "1,f1", "Overview", "What happens now: figures, services, state, alerts"),
+    Action("tab_events", "2,f2", "Events", "The whole history: browse, filter, look into, export"),
+    Action("tab_replay", "3,f3", "Replay", "Choose a span of history and deliver it again"),
+    Action("tab_dead_letters", "4,f4", "Dead letters", "What could not be delivered: retry, edit, drop"),
+    Action("tab_console", "5,f5", "Console", "Type commands as in event-cli; publish test events"),
     Action("acknowledge", "a", "Acknowledge", "Mark all alerts as seen", 6, changes=True),
     Action(
         "maintenance", "m", "Maintenance", "Begin planned downtime, or end it", 9, changes=True, palette=False
