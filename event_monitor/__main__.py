@@ -16,6 +16,8 @@ examples:
   event-monitor --demo              try it with invented traffic on a throw-away home
   event-monitor --headless          the bus alone, for a service manager
   event-monitor --attach            only a view of the bus that runs
+  ssh -N -L /tmp/bus.sock:/home/me/.claude/event-bus/bus.sock host &
+  event-monitor --attach --socket /tmp/bus.sock    the bus of another machine
   event-monitor --once              print the overview as text and exit
   event-monitor --check-config      look for mistakes in event-monitor.yaml and routing-rules.json
 
@@ -27,7 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The console script. Answers the exit status: 0 done, 1 failed, 2 wrong usage or settings,
     3 no bus is running."""
     options = _parser().parse_args(arguments)
-    paths = HomePaths(options.home)
+    if options.socket and not (options.attach or options.once):
+        return _complain(EventMonitorError("--socket is for a view", "add --attach or --once"), 2)
+    paths = HomePaths(options.home, options.socket)
     try:
         return _run(options, paths)
     except NoBus as error:
@@ -56,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     mode.add_argument("--once", action="store_true", help="print the overview as plain text and exit")
     mode.add_argument("--check-config", action="store_true", help="check both configuration files and exit")
     mode.add_argument("--print-config", action="store_true", help="print the settings in force and exit")
+    parser.add_argument(
+        "--socket",
+        metavar="PATH",
+        help="with --attach or --once: the bus's socket, such as one forwarded by ssh",
+    )
     parser.add_argument("--read-only", action="store_true", help="a view that changes nothing")
     return parser
 

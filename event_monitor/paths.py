@@ -9,9 +9,11 @@ MAX_SOCKET_PATH = 100
 
 
 class HomePaths:
-    """The files of one home. Nothing is created by asking for a path."""
+    """The files of one home. Nothing is created by asking for a path. ``socket`` names the bus's socket
+    where it is not the home's own: one that is forwarded from another machine."""
 
-    def __init__(self, home: str | None = None) -> None:
+    def __init__(self, home: str | None = None, socket: str | None = None) -> None:
+        self._socket = os.path.abspath(os.path.expanduser(socket)) if socket else ""
         self.home = os.path.abspath(os.path.expanduser(home or default_home()))
         self.bus_dir = os.path.join(self.home, "event-bus")
         self.database = os.path.join(self.bus_dir, "events.db")
@@ -24,9 +26,16 @@ class HomePaths:
         self.state = os.path.join(self.home, "state", "current.json")
 
     @property
+    def socket_given(self) -> bool:
+        """Whether the socket was named by a person."""
+        return bool(self._socket)
+
+    @property
     def socket(self) -> str:
         """The control socket: in the home, or, where that path is too long for a socket, in the
         user's runtime directory under a name made from the home's path."""
+        if self._socket:
+            return self._socket
         path = os.path.join(self.bus_dir, "bus.sock")
         if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
             return path

@@ -299,8 +299,8 @@ class Runtime:
 
     @property
     def views(self) -> int:
-        """How many clients are connected."""
-        return len(self.server.connections)
+        """How many of the connected clients look at the picture."""
+        return sum(connection.viewing for connection in self.server.connections)
 
     def _load(self, name: str) -> Load:
         guard = self.services.get(name)

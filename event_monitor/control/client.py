@@ -8,10 +8,12 @@ from typing import Any, Protocol
 import msgspec
 
 from event_monitor.errors import NoBus, ReadOnly, error_from_code
-from event_monitor.messages import Message
+from event_monitor.messages import GetSnapshot, Message
 from event_monitor.messages.catalogue import COMMANDS, REPLY_OF
 
 _MAX_REPLY = 64 * 1024 * 1024
+# Questions that may be under way at once, beside the picture.
+_OVERLAP = 3
 _ADVICE = "start event-monitor, or check EVENT_MONITOR_HOME"
 
 
@@ -39,29 +41,27 @@ def refuse_command(message: Message, read_only: bool) -> None:
 
 
 class SocketClient:
-    """The client for a runtime in another process. Connects when asked and again after a loss."""
+    """The client for a runtime in another process. Connects when asked and again after a loss.
 
-    def __init__(self, path: str, *, timeout: float = 10.0, read_only: bool = False) -> None:
+    Pictures have a connection of their own, and a few more are opened while questions overlap: a long
+    query holds up neither the screen nor the next one."""
+
+    def __init__(self, path: str, *, timeout: float = 30.0, read_only: bool = False) -> None:
         self._path = path
         self._read_only = read_only
         self._timeout = timeout
-        self._turn = asyncio.Lock()
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._pictures = _Wire(path)
+        self._others = [_Wire(path) for _ in range(_OVERLAP)]
 
     async def request(self, message: Message) -> Any:
         """See ``Client.request``. Raises ``NoBus`` also when no answer comes in time or none that can
         be understood, and ``ReadOnly`` for a command from a read-only view."""
         refuse_command(message, self._read_only)
-        async with self._turn:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    line = await self._exchange(msgspec.json.encode(message) + b"\n")
-            except (OSError, ValueError, TimeoutError) as error:
-                self._hang_up()
-                raise NoBus(f"no answer on {self._path}: {str(error) or 'timed out'}", _ADVICE) from error
-            except BaseException:
-                self._hang_up()
-                raise
+        wire = self._wire_for(message)
+        try:
+            line = await wire.ask(msgspec.json.encode(message) + b"\n", self._timeout)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise NoBus(f"no answer on {self._path}: {str(error) or 'timed out'}", _ADVICE) from error
         try:
             envelope = msgspec.json.decode(line, type=_Envelope)
             if envelope.error is not None:
@@ -69,11 +69,51 @@ class SocketClient:
                 raise error_from_code(failure.code, failure.message, failure.advice, failure.retry_after)
             return msgspec.json.decode(envelope.result, type=REPLY_OF[type(message)])
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            self._hang_up()
+            wire.hang_up()
             raise NoBus(
                 f"the answer on {self._path} cannot be understood: {error}",
                 "use the same version of event-monitor at both ends",
             ) from error
+
+    def _wire_for(self, message: Message) -> _Wire:
+        if isinstance(message, GetSnapshot):
+            return self._pictures
+        return min(self._others, key=lambda wire: wire.asked_for)
+
+    def silence(self) -> str | None:
+        """See ``Client.silence``. Nothing is known of another process."""
+        return None
+
+    async def close(self) -> None:
+        """See ``Client.close``."""
+        for wire in (self._pictures, *self._others):
+            wire.hang_up()
+
+
+class _Wire:
+    """One connection, on which one request waits for its reply at a time. ``asked_for`` says how many
+    requests have it or wait for it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._turn = asyncio.Lock()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.asked_for = 0
+
+    async def ask(self, request: bytes, timeout: float) -> bytes:
+        """The reply to a request, within ``timeout`` of its turn. Whatever ends it early ends the
+        connection too: the late reply must not be taken for the next one's."""
+        self.asked_for += 1
+        try:
+            async with self._turn:
+                try:
+                    async with asyncio.timeout(timeout):
+                        return await self._exchange(request)
+                except BaseException:
+                    self.hang_up()
+                    raise
+        finally:
+            self.asked_for -= 1
 
     async def _exchange(self, request: bytes) -> bytes:
         if self._streams is None:
@@ -86,18 +126,11 @@ class SocketClient:
             raise ConnectionResetError("the connection was closed")
         return line
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """Let go of the connection: a reply that is still to come is nobody's."""
         if self._streams is not None:
             self._streams[1].transport.abort()
             self._streams = None
-
-    def silence(self) -> str | None:
-        """See ``Client.silence``. Nothing is known of another process."""
-        return None
-
-    async def close(self) -> None:
-        """See ``Client.close``."""
-        self._hang_up()
 
 
 class _Failure(msgspec.Struct):

@@ -25,6 +25,7 @@ from event_monitor.config import SocketSettings
 from event_monitor.control.framing import Frames
 from event_monitor.control.peer import peer_uid
 from event_monitor.errors import AlreadyRunning, Busy, EventMonitorError, InvalidRequest
+from event_monitor.messages import GetSnapshot
 from event_monitor.messages.catalogue import AnyMessage
 
 logger = logging.getLogger(__name__)
@@ -145,6 +146,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: ControlServer) -> None:
         self.served = False
+        self.viewing = False
         self._server = server
         self._settings = server.settings
         self._frames = Frames(server.settings.max_frame_bytes)
@@ -243,7 +245,9 @@ class Connection(asyncio.Protocol):
     async def _answer(self, line: bytes) -> None:
         self.served = True
         try:
-            reply = await self._server.handle(_parse(line))
+            message = _parse(line)
+            self.viewing = self.viewing or isinstance(message, GetSnapshot)
+            reply = await self._server.handle(message)
         except EventMonitorError as error:
             self._send_error(error)
         except Exception:

@@ -137,6 +137,8 @@ def _client(paths: HomePaths, thread: BusThread | None, *, read_only: bool) -> C
         else:
             return LocalClient(thread, read_only=read_only)
     if not os.path.exists(paths.socket):
+        if paths.socket_given:
+            raise NoBus(f"there is no socket {paths.socket}", "is it forwarded, and the bus running there?")
         raise NoBus(f"no bus is running for {paths.home}", "start event-monitor without --attach")
     return SocketClient(paths.socket, read_only=read_only)
 

@@ -20,8 +20,8 @@ from event_monitor.paths import HomePaths
 from tests.bench.measure import ROOT, environ
 from tests.bench.options import PEER_LOOPS, Options
 from tests.bench.report import Report
-from tests.bench.terminal import Terminal, terminal
 from tests.processes import connect, exchange, wait_for
+from tests.terminal.pane import Terminal, terminal
 
 COLUMNS = (
     "program", "condition", "first_text_ms", "x_one_label", "complete_ms", "cpu_percent", "resident_mb",

@@ -15,8 +15,8 @@ from event_monitor.paths import HomePaths
 from tests.bench.measure import ROOT, environ, medians, percentiles
 from tests.bench.options import Options
 from tests.bench.report import Report
-from tests.bench.terminal import Terminal, terminal
 from tests.processes import connect, exchange, wait_for
+from tests.terminal.pane import Terminal, terminal
 
 RATES = (100, 1_000, 5_000)
 PROGRAM = (sys.executable, "-m", "event_monitor")

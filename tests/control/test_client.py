@@ -22,13 +22,16 @@ from event_monitor.errors import BusFull, EventMonitorError, NoBus, ReadOnly, er
 from event_monitor.messages import (
     AcknowledgeAlerts,
     GetEvent,
+    GetSnapshot,
     GetState,
     Message,
     Ping,
     ReloadRules,
 )
 from event_monitor.messages.catalogue import COMMANDS, REPLY_OF, AnyMessage
+from event_monitor.model import Snapshot
 from event_monitor.replies import Done, Pong
+from tests.dashboard import scene
 
 PONG = Pong(pid=1, version="0", home="/h")
 
@@ -92,7 +95,31 @@ async def test_requests_at_the_same_time_get_each_its_own_reply(path: str) -> No
         client = SocketClient(path)
         replies = await asyncio.gather(*(client.request(AcknowledgeAlerts(alert_id=n)) for n in range(100)))
         assert [reply.count for reply in replies] == list(range(100))
-        assert len(server.connections) == 1
+        assert len(server.connections) == 3
+        await client.close()
+
+
+async def test_a_slow_answer_holds_up_neither_the_picture_nor_the_next_question(path: str) -> None:
+    entered = asyncio.Event()
+    release = asyncio.Event()
+
+    async def handle(message: Message) -> Any:
+        if isinstance(message, GetEvent):
+            entered.set()
+            await release.wait()
+        return scene.snapshot() if isinstance(message, GetSnapshot) else PONG
+
+    async with serving(path, handle) as server:
+        client = SocketClient(path)
+        slow = asyncio.create_task(client.request(GetEvent(event_id=1)))
+        await entered.wait()
+        assert await client.request(Ping()) == PONG
+        for _ in range(3):
+            assert isinstance(await client.request(GetSnapshot()), Snapshot)
+        assert [connection.viewing for connection in server.connections].count(True) == 1
+        assert not slow.done()
+        release.set()
+        await asyncio.gather(slow, return_exceptions=True)
         await client.close()
 
 

@@ -46,6 +46,11 @@ class Terminal:
         """What the pane shows."""
         return self._tmux("capture-pane", "-p")
 
+    @property
+    def ended(self) -> bool:
+        """Whether the program has let go of the terminal."""
+        return self._tmux("list-panes", "-F", "#{pane_dead}").strip() == "1"
+
     def keys(self, *names: str) -> None:
         """Press keys by tmux's names."""
         self._tmux("send-keys", *names)
