@@ -27,6 +27,7 @@ from event_monitor.errors import (
     NotFound,
     StoreUnavailable,
 )
+from event_monitor.messages.catalogue import REPLY_OF
 from event_monitor.model import SystemState
 from event_monitor.paths import HomePaths
 from event_monitor.runtime import Runtime
@@ -218,7 +219,7 @@ ASKED: dict[type[m.Message], Any] = {
 ELSEWHERE = {m.PlanAdoption, m.AdoptService, m.ForgetService, m.ControlReplay}
 
 
-@pytest.mark.parametrize("kind", [*(m.REPLY_OF.keys() - ELSEWHERE)], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*(REPLY_OF.keys() - ELSEWHERE)], ids=lambda kind: kind.__name__)
 async def test_every_message_gets_its_reply_here_and_over_the_socket(
     paths: HomePaths, kind: type[m.Message]
 ) -> None:
@@ -226,14 +227,14 @@ async def test_every_message_gets_its_reply_here_and_over_the_socket(
     async with running(paths, watched) as runtime:
         await publish(runtime)
         await runtime.handle(m.Subscribe(pattern="z.#", handler="exec:true", name="kept"))
-        assert type(await runtime.handle(ASKED[kind])) is m.REPLY_OF[kind]
+        assert type(await runtime.handle(ASKED[kind])) is REPLY_OF[kind]
     async with running(paths, watched) as runtime:
         if kind is m.Unsubscribe:
             await runtime.handle(m.Subscribe(pattern="z.#", handler="exec:true", name="kept"))
         if kind is m.Subscribe:
             await runtime.handle(m.Unsubscribe(name="mine"))
         client = SocketClient(paths.socket)
-        assert type(await client.request(ASKED[kind])) is m.REPLY_OF[kind]
+        assert type(await client.request(ASKED[kind])) is REPLY_OF[kind]
         await client.close()
 
 
