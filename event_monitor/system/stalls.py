@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,8 +22,7 @@ INTERVAL = 0.35
 _SLACK = 0.25
 _HANDLER = "target-"
 _HELD = "a call that kept the interpreter to itself"
-# Of the limit, the share that this process must have used the processor for such a call: a process
-# that was stopped, or a machine that slept, uses none.
+# Of the limit, the share that this process must have used the processor for such a call.
 _BUSY = 0.5
 
 
@@ -64,7 +62,6 @@ class StallWatch:
         *,
         limit: float,
         dump: InterpreterDump | None = None,
-        cpu: Callable[[], float] = time.process_time,
     ) -> None:
         self.now: Stall | None = None
         self.on_begin: Callable[[Stall], None] = lambda stall: None
@@ -73,7 +70,6 @@ class StallWatch:
         self._loop = loop
         self._limit = limit
         self._dump = dump
-        self._cpu = cpu
         self._loop_thread = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stall-watch", daemon=True)
@@ -97,21 +93,20 @@ class StallWatch:
     def _run(self) -> None:
         try:
             while True:
-                seen = self.clock(), self._cpu()
+                seen = self.clock()
                 if self._dump is not None:
-                    self._dump.arm(self._limit)
+                    self._dump.arm(_BUSY * self._limit)
                 if self._stopping.wait(INTERVAL):
                     return
-                self._ask(*seen)
+                self._ask(seen)
         except RuntimeError:
             logger.debug("the loop has ended before its watch")
         finally:
             if self._dump is not None:
                 self._dump.close()
 
-    def _ask(self, seen: float, cpu: float) -> None:
-        """Ask for a sign of life. ``seen`` and ``cpu`` are when the last one came, and the processor
-        time until then."""
+    def _ask(self, seen: float) -> None:
+        """Ask for a sign of life. ``seen`` is when the last one came."""
         answered = threading.Event()
         asked = self.clock()
         late = asked - seen > INTERVAL + _SLACK
@@ -120,13 +115,12 @@ class StallWatch:
         took = self.clock() - asked
         if in_time and took < self._limit and not late:
             return
-        dumped = self._dump.take(self._loop_thread) if self._dump is not None else ()
+        dumped = self._dump.take() if self._dump is not None else ()
         if not late and took <= self._limit + _SLACK:
             stall = Stall(asked, self._task(), stack_of_thread(self._loop_thread))
         else:
-            # This thread was kept from running too: by one call, if the process did work meanwhile.
-            busy = self._cpu() - cpu > _BUSY * self._limit
-            stall = Stall(seen, _HELD if in_time else self._task(), dumped if busy else ())
+            # This thread was kept from running too: by one call, if there is a dump.
+            stall = Stall(seen, _HELD if in_time else self._task(), dumped)
         if stall.stack and not _idle(stall.stack):
             self._stalled(stall, answered)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -83,29 +84,71 @@ async def test_a_watch_that_never_started_can_be_stopped() -> None:
     await Scene(limit=1).watch.stop()
 
 
-def test_a_dump_is_read_for_the_thread_that_is_asked_for_and_the_last_one_counts() -> None:
+def test_the_last_stack_of_a_dump_counts() -> None:
     text = (
-        "Timeout (0:00:00.500000)!\nThread 0x00000000000000ff (most recent call first):\n"
+        "Stack (most recent call first):\n"
         '  File "/a/b/c/old.py", line 1 in old\n\n'
-        "Timeout (0:00:00.500000)!\nThread 0x0000000000000001 (most recent call first):\n"
-        '  File "/a/b/c/other.py", line 9 in other\n\n'
-        "Current thread 0x00000000000000ff (most recent call first):\n"
+        "Stack (most recent call first):\n"
         '  File "/x/y/z/new.py", line 2 in new\n  File "/x/y/z/caller.py", line 3 in <module>\n'
     )
-    assert parse_dump(text, 0xFF) == ("y/z/new.py:2 in new", "y/z/caller.py:3 in <module>")
-    assert parse_dump("torn \udcff 0x", 1) == ()
+    assert parse_dump(text) == ("y/z/new.py:2 in new", "y/z/caller.py:3 in <module>")
+    assert parse_dump("torn \udcff 0x") == ()
 
 
-def test_the_dump_file_is_forgotten_once_it_was_read_and_a_missing_home_does_no_harm(tmp_path: Path) -> None:
-    dump = InterpreterDump(tmp_path / "stall.txt")
+@pytest.fixture
+def dump(tmp_path: Path) -> Iterator[InterpreterDump]:
+    with closing(InterpreterDump(tmp_path / "stall.txt")) as dump:
+        yield dump
+
+
+def keep_the_interpreter(until: Callable[[], bool]) -> None:
+    while not until():
+        re.match(r"(a+)+$", "a" * 18 + "b")
+
+
+@pytest.mark.parametrize("thread", [False, True], ids=["main thread", "another thread"])
+def test_a_dump_shows_the_thread_that_computes_and_is_forgotten_once_it_was_read(
+    tmp_path: Path, dump: InterpreterDump, thread: bool
+) -> None:
+    def until() -> bool:
+        return (tmp_path / "stall.txt").stat().st_size > 0
+
     dump.arm(0.05)
-    wait_for(lambda: (tmp_path / "stall.txt").stat().st_size > 0)
-    assert any("in wait_for" in line for line in dump.take(threading.get_ident()))
-    assert dump.take(threading.get_ident()) == ()
+    if thread:
+        computing = threading.Thread(target=keep_the_interpreter, args=(until,))
+        computing.start()
+        computing.join()
+    else:
+        keep_the_interpreter(until)
+    stack = dump.take()
+    assert any("in keep_the_interpreter" in line for line in stack)
+    assert ("threading.py" in stack[-1]) is thread
+    assert dump.take() == ()
+
+
+def test_a_process_that_uses_no_processor_is_not_looked_into(dump: InterpreterDump) -> None:
+    """Suspended, starved or asleep, it may run on in the middle of a dump."""
+    dump.arm(0.1)
+    time.sleep(0.3)
+    assert dump.take() == ()
+
+
+def test_an_old_dump_is_not_taken_for_a_new_one_and_a_late_signal_is_no_end(
+    tmp_path: Path, dump: InterpreterDump
+) -> None:
+    dump.arm(0.05)
+    keep_the_interpreter(lambda: (tmp_path / "stall.txt").stat().st_size > 0)
+    dump.arm(60)
+    assert dump.take() == ()
     dump.close()
+    os.kill(os.getpid(), signal.SIGPROF)
+    assert (tmp_path / "stall.txt").read_bytes() == b""
+
+
+def test_a_dump_without_a_home_does_no_harm(tmp_path: Path) -> None:
     nowhere = InterpreterDump(tmp_path / "missing" / "stall.txt")
     nowhere.arm(0.01)
-    assert nowhere.take(1) == ()
+    assert nowhere.take() == ()
     nowhere.close()
 
 
