@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -174,6 +175,18 @@ async def test_49_bytes_that_trickle_do_not_extend_the_time(path: str, backend: 
         trickling.cancel()
         assert asyncio.get_running_loop().time() - began > 0.1
         assert not server.connections
+
+
+async def test_49_time_in_which_the_bus_itself_stood_still_is_held_against_nobody(
+    path: str, backend: Backend
+) -> None:
+    async with serving(path, backend, half_frame_timeout=1) as server, peer(path) as client:
+        await client.say(PING[:5])
+        await until(lambda: any(connection._frames.begun for connection in server.connections))
+        # More than a socket holds: it takes several reads after the standstill.
+        client.writer.write(PING[5:-1] + b" " * 800_000 + b"\n")
+        time.sleep(1.6)  # noqa: ASYNC251 - the standstill
+        assert (await client.hear())["ok"] is True
 
 
 async def test_a_client_that_has_asked_may_be_silent(path: str, backend: Backend) -> None:
