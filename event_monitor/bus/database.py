@@ -29,6 +29,11 @@ class _Connection(sqlite3.Connection):
         return self.cursor()
 
 
+def _text(stored: bytes) -> str:
+    """What a damaged byte was part of stays readable: it must not keep all else from being read."""
+    return stored.decode("utf-8", "replace")
+
+
 class Database:
     """One connection and its thread. Use ``open``; ``close`` ends the thread and must be reached."""
 
@@ -46,9 +51,11 @@ class Database:
 
         def connect() -> sqlite3.Connection:
             try:
-                return sqlite3.connect(
+                connection = sqlite3.connect(
                     uri, uri=True, isolation_level=None, factory=_Connection, timeout=busy_timeout
                 )
+                connection.text_factory = _text
+                return connection
             except sqlite3.Error as error:
                 # aiosqlite would leave its thread behind unawaited: open something, close it in order.
                 errors.append(error)

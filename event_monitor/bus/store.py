@@ -85,13 +85,13 @@ class EventStore:
         aside: Path | None = None
         try:
             try:
-                writer = await _open_writer(path, durability)
+                writer, newest, counters = await _open_writer(path, durability)
             except sqlite3.DatabaseError as error:
                 if not (_is_damage(error) or _is_corruption(error) or path.is_dir()):
                     raise
                 logger.error("%s is damaged or not ours (%s): set aside", path, error)
                 aside = schema.set_aside(path)
-                writer = await _open_writer(path, durability)
+                writer, newest, counters = await _open_writer(path, durability)
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(
                 f"cannot open {path}: {error}", "check that the directory is writable and the disk has room"
@@ -102,27 +102,19 @@ class EventStore:
             await reader.run(lambda connection: connection.execute("PRAGMA query_only = 1") and None)
             checkpointer = await Database.open(path, busy_timeout=0.2)
             store = cls(path, writer, reader, checkpointer)
-            await store._load()
         except BaseException:
             for database in (checkpointer, reader, writer):
                 if database is not None:
                     await database.close()
             raise
         store.set_aside = aside
+        store.counters.update(counters)
+        store._next_id = newest + 1
         store._tasks = [
             asyncio.create_task(store._commit_forever(), name="store-commit"),
             asyncio.create_task(store._checkpoint_forever(), name="store-checkpoint"),
         ]
         return store
-
-    async def _load(self) -> None:
-        def load(connection: sqlite3.Connection) -> tuple[int, dict[str, int]]:
-            (newest,) = connection.execute("SELECT MAX(id) FROM events").fetchone()
-            return newest or 0, dict(connection.execute("SELECT name, value FROM counters").fetchall())
-
-        newest, counters = await self._writer.run(load)
-        self._next_id = max(newest, counters.pop("highest_id", 0)) + 1
-        self.counters.update(counters)
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -358,6 +350,7 @@ class EventStore:
                 await self._checkpointer.run(checkpoint)
             except (sqlite3.Error, OSError) as error:
                 logger.warning("checkpoint failed: %s", error)
+                self._look_for_damage(error)
             await asyncio.sleep(CHECKPOINT_INTERVAL)
 
     async def close(self) -> None:
@@ -387,23 +380,27 @@ class _Waited:
         self.apply(ledger)
 
 
-async def _open_writer(path: Path, durability: str) -> Database:
+async def _open_writer(path: Path, durability: str) -> tuple[Database, int, dict[str, int]]:
+    """The writer's connection to an examined file, with its highest id and its counters."""
     database = await Database.open(path)
 
-    def setup(connection: sqlite3.Connection) -> None:
+    def setup(connection: sqlite3.Connection) -> tuple[int, dict[str, int]]:
         schema.examine(connection, path)
         for pragma in _PRAGMAS:
             connection.execute(pragma).fetchone()
         connection.execute(f"PRAGMA synchronous = {durability.upper()}")
         schema.migrate_to_newest(connection)
+        (newest,) = connection.execute("SELECT MAX(id) FROM events").fetchone()
+        counters = dict(connection.execute("SELECT name, value FROM counters").fetchall())
+        return max(newest or 0, counters.pop("highest_id", 0)), counters
 
     try:
         os.chmod(path, 0o600)
-        await database.run(setup)
+        newest, counters = await database.run(setup)
     except BaseException:
         await database.close()
         raise
-    return database
+    return database, newest, counters
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
