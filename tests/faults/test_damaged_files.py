@@ -13,6 +13,7 @@ import pytest
 from event_monitor.bus.store import EventStore
 from event_monitor.errors import StoreTooNew, StoreUnavailable
 from tests.faults.account import Account, alerts, check_files, well
+from tests.faults.spoiling import overwrite_every_page
 from tests.processes import DidNotStart, Headless, connect, exchange, headless, wait_for
 
 Spoil = Callable[[Path], object]
@@ -112,10 +113,7 @@ def test_a_database_damaged_while_it_runs_is_replaced_without_a_restart(home: Pa
         for _ in range(20):
             account.publish(bus, size=5_000)
         well(bus)
-        with database.open("r+b") as file:
-            for page in range(database.stat().st_size // 4096):
-                file.seek(page * 4096)
-                file.write(b"\xff" * 16)
+        overwrite_every_page(database)
         wait_for(lambda: _sees_damage(bus, database))
         wait_for(lambda: Path(bus.socket).exists())
         well(bus)
