@@ -12,7 +12,7 @@ from event_monitor import messages as m
 from event_monitor.clock import to_iso
 from event_monitor.control.client import SocketClient
 from event_monitor.errors import InvalidRequest, ReadOnly
-from event_monitor.model import Event
+from event_monitor.model import Event, SystemState
 from event_monitor.paths import HomePaths
 from event_monitor.replay_answers import SIDE_EFFECTS
 from event_monitor.replay_replies import ReplayReport
@@ -39,6 +39,12 @@ def upcast(payload: dict[str, Any]) -> dict[str, Any]:
 async def replayed(runtime: Runtime, **options: Any) -> ReplayReport:
     begun = await runtime.handle(m.StartReplay(**{"since": "-1h", "speed": "max"} | options))
     return await ended(runtime.replays, begun.id) if begun.id else begun
+
+
+async def quiet(runtime: Runtime) -> None:
+    """The bus has told of its start, and that event is delivered and on disk."""
+    await until(lambda: runtime.machine.state is SystemState.HEALTHY)
+    await runtime.bus.settled()
 
 
 async def test_side_effects_are_left_alone_unless_named(paths: HomePaths) -> None:
@@ -131,6 +137,7 @@ async def test_every_message_of_replays_crosses_the_socket(paths: HomePaths) -> 
 
 async def test_a_histogram_counts_each_event_in_its_part_of_the_span(paths: HomePaths) -> None:
     async with running(paths) as runtime:
+        await quiet(runtime)
         moments = [0.0, 9.999, 10.0, 25.0, 25.5, 39.9, 40.0]
         await record(runtime.bus, [(at, "a.b" if at != 25.5 else "c", {}) for at in moments])
         span = {"since": to_iso(LONG_AGO), "until": to_iso(LONG_AGO + 40)}

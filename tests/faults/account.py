@@ -66,6 +66,8 @@ def event_cli(
 def well(bus: Headless) -> None:
     """Wait until the bus says that all is well and nothing is left to do."""
     wait_for(lambda: state(bus) == "HEALTHY")
+    # The event of that change may be on its way to the disk still; a query waits for it.
+    bus.ask(do="query_events", limit=1)
     wait_for(lambda: bus.ask(do="get_stats")["pending"] == 0)
 
 

@@ -90,6 +90,8 @@ class _World:
                 _judge(said[number], heard)
 
     async def still_works(self) -> None:
+        # What the cases published may be on its way to the disk still.
+        await self.runtime.bus.store.flush()
         before = (await self.runtime.handle(GetStats())).published
         await self.runtime.handle(Publish(event_type="fuzz.over"))
         assert (await self.runtime.handle(GetStats())).published == before + 1
