@@ -81,7 +81,7 @@ def run(options: Options) -> Report:
             row = {"program": program.name, "condition": f"{rate:,} events/s"}
             try:
                 rows.append(
-                    row | _settled(program, home, seconds, partial(_traffic, rate=rate, seconds=seconds))
+                    row | _settled(program, home, seconds, partial(traffic, rate=rate, seconds=seconds))
                 )
             except RuntimeError as error:
                 rows.append(row | {"note": str(error)})
@@ -154,8 +154,11 @@ def _settled(
 
 
 @contextlib.contextmanager
-def _traffic(home: Path, rate: int, seconds: float) -> Iterator[None]:
-    """Events at a rate for the length of the block, from another process above one a second."""
+def traffic(home: Path, rate: int, seconds: float) -> Iterator[None]:
+    """Events at a rate for the length of the block, none at 0, from another process above one a second."""
+    if not rate:
+        yield
+        return
     socket = HomePaths(str(home)).socket
     wait_for(lambda: Path(socket).exists())
     if rate == 1:
