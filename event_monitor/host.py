@@ -107,5 +107,9 @@ class LocalClient:
         ready = self._thread.ready
         return ready.result().watchdog.stalls.describe() if ready.done() else "it is starting"
 
+    def apart(self, timeout: float) -> LocalClient:
+        """See ``Client.apart``: in this process no request waits behind another."""
+        return self
+
     async def close(self) -> None:
         """See ``Client.close``. The runtime's owner stops it."""

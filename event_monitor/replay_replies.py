@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from event_monitor.model import ReplayState
+import msgspec
+
+from event_monitor.model import DeliveryState, ReplayState, Status
 from event_monitor.replies import Reply
 
 
@@ -58,6 +60,40 @@ class ReplayReport(Reply, frozen=True):
 
 class Replays(Reply, frozen=True):
     replays: list[ReplayReport]
+
+
+class ReplayedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that a replay published. ``recorded_at`` is when its original was recorded, if that is
+    still known; ``outcomes`` pairs each target with the state of its delivery, ``error`` is the last one."""
+
+    id: int
+    replay_of: int
+    event_type: str
+    summary: str
+    replayed_at: str
+    recorded_at: str | None
+    status: Status
+    outcomes: tuple[tuple[str, DeliveryState], ...] = ()
+    error: str = ""
+
+
+class ReplayedEvents(Reply, frozen=True):
+    replay_id: int
+    events: list[ReplayedEvent]
+
+
+class ReplayTargetInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A target. One with an ``effect`` on people or machines is left out of a replay unless named, for
+    the reason ``why``; a ``pattern`` says that it gets only what it subscribes to."""
+
+    name: str
+    effect: str = ""
+    why: str = ""
+    pattern: str | None = None
+
+
+class ReplayTargets(Reply, frozen=True):
+    targets: list[ReplayTargetInfo]
 
 
 class Histogram(Reply, frozen=True):

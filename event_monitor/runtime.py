@@ -204,7 +204,7 @@ class Runtime:
             switch=self.switch,
             others={
                 **self.desk.handlers,
-                **ReplayAnswers(self.replays, self.bus).handlers,
+                **ReplayAnswers(self.replays, self.bus, self.subscriptions).handlers,
                 **self.watchdog.tasks.handlers,
                 GetService: details.answer,
             },

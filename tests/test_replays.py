@@ -11,7 +11,7 @@ import pytest
 from event_monitor import messages as m
 from event_monitor.clock import to_iso
 from event_monitor.control.client import SocketClient
-from event_monitor.errors import InvalidRequest, ReadOnly
+from event_monitor.errors import InvalidRequest, NotFound, ReadOnly
 from event_monitor.model import Event, SystemState
 from event_monitor.paths import HomePaths
 from event_monitor.replay_answers import SIDE_EFFECTS
@@ -175,3 +175,45 @@ async def test_upcasters_of_the_settings_are_used_and_a_missing_one_is_told(path
     log = Path(paths.logs, "events.jsonl").read_text().splitlines()
     (good,) = (json.loads(line) for line in log if "old.good" in line)
     assert (good["payload"], good["schema_version"]) == ({"n": 1, "upcast": True}, 2)
+
+
+async def test_the_last_events_of_a_replay_are_told_with_their_outcomes(paths: HomePaths) -> None:
+    async with running(paths) as runtime:
+        await record(runtime.bus, [(float(n), "a.b", {"n": n, "token": "hunter2"}) for n in range(120)])
+        originals = (await runtime.handle(m.QueryEvents(type="a.b", limit=120))).events
+        span = {"since": to_iso(LONG_AGO), "until": to_iso(LONG_AGO + 1e4), "type": "a.b"}
+        begun = await runtime.handle(m.StartReplay(**span, paused=True, targets=("log", "storage")))
+        asked = m.QueryReplayed(replay_id=begun.id)
+        assert (await runtime.handle(asked)).events == []
+        await runtime.handle(m.ControlReplay(replay_id=begun.id, action="step", count=3))
+        await runtime.bus.settled()
+        newest_first = [event.id for event in originals[-3:]]
+        found = (await runtime.handle(asked)).events
+        assert [event.replay_of for event in found] == newest_first
+        await runtime.handle(m.ControlReplay(replay_id=begun.id, action="speed", speed="max"))
+        await runtime.handle(m.ControlReplay(replay_id=begun.id, action="resume"))
+        await ended(runtime.replays, begun.id)
+        found = (await runtime.handle(m.QueryReplayed(replay_id=begun.id, limit=100))).events
+        assert [event.replay_of for event in found] == [event.id for event in originals[:100]]
+        assert found[0].recorded_at == originals[0].timestamp
+        assert "hunter2" not in found[0].summary
+        assert dict(found[0].outcomes)["log"] == "delivered"
+        for wrong in (m.QueryReplayed(replay_id=9), m.QueryReplayed(replay_id=begun.id, limit=0)):
+            with pytest.raises((NotFound, InvalidRequest)):
+                await runtime.handle(wrong)
+    async with running(paths) as runtime:
+        again = (await runtime.handle(m.QueryReplayed(replay_id=begun.id, limit=100))).events
+        assert again == found
+
+
+async def test_the_targets_of_a_replay_are_told_with_their_effects(paths: HomePaths) -> None:
+    async with running(paths) as runtime:
+        await runtime.handle(m.Subscribe(pattern="wanted.#", handler="exec:true", name="pager"))
+        client = SocketClient(paths.socket)
+        apart = client.apart(30.0)
+        found = {one.name: one for one in (await apart.request(m.QueryReplayTargets())).targets}
+        await apart.close()
+        assert found.keys() == runtime.bus.dispatcher.lanes.keys()
+        assert {name for name, one in found.items() if one.effect} == {*SIDE_EFFECTS, "pager"}
+        assert (found["pager"].pattern, found["log"].pattern) == ("wanted.#", None)
+        await client.close()

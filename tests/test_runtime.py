@@ -210,13 +210,14 @@ ASKED: dict[type[m.Message], Any] = {
     m.PlanReplay: m.PlanReplay(since="-1h"),
     m.StartReplay: m.StartReplay(since="-1h", until="-59m"),
     m.QueryReplays: m.QueryReplays(),
+    m.QueryReplayTargets: m.QueryReplayTargets(),
     m.GetHistogram: m.GetHistogram(),
 }
 
 
-# These need a server that the assistant declares, or a replay that is live: see test_adoption.py and
+# These need a server that the assistant declares, or a replay: see test_adoption.py and
 # test_replays.py.
-ELSEWHERE = {m.PlanAdoption, m.AdoptService, m.ForgetService, m.ControlReplay}
+ELSEWHERE = {m.PlanAdoption, m.AdoptService, m.ForgetService, m.ControlReplay, m.QueryReplayed}
 
 
 @pytest.mark.parametrize("kind", [*(REPLY_OF.keys() - ELSEWHERE)], ids=lambda kind: kind.__name__)

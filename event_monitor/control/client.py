@@ -30,6 +30,10 @@ class Client(Protocol):
     def silence(self) -> str | None:
         """Why the bus does not answer just now, as far as it can be told without asking it."""
 
+    def apart(self, timeout: float) -> Client:
+        """A client of its own for what takes long, up to ``timeout`` seconds: nothing waits behind it.
+        Its owner closes it."""
+
     async def close(self) -> None:
         """Let go of the connection. Safe to call twice."""
 
@@ -83,6 +87,10 @@ class SocketClient:
     def silence(self) -> str | None:
         """See ``Client.silence``. Nothing is known of another process."""
         return None
+
+    def apart(self, timeout: float) -> SocketClient:
+        """See ``Client.apart``: connections of its own."""
+        return SocketClient(self._path, timeout=timeout, read_only=self._read_only)
 
     async def close(self) -> None:
         """See ``Client.close``."""

@@ -8,7 +8,14 @@ from typing import Any
 from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
 from event_monitor.messages import Speed
-from event_monitor.replay_replies import Histogram, ReplayPlan, ReplayReport, Replays
+from event_monitor.replay_replies import (
+    Histogram,
+    ReplayedEvents,
+    ReplayPlan,
+    ReplayReport,
+    Replays,
+    ReplayTargets,
+)
 
 _BAR = 40
 
@@ -113,6 +120,37 @@ def _replays(reply: Replays, width: int, mask: Sequence[str]) -> str:
     return table(columns, rows, width)
 
 
+def _replayed(reply: ReplayedEvents, width: int, mask: Sequence[str]) -> str:
+    if not reply.events:
+        return f"replay {reply.replay_id} has published nothing that is still known"
+    columns = (
+        Column("EVENT", right=True),
+        Column("REPLAY OF", right=True),
+        Column("TYPE", flexible=True),
+        Column("STATUS"),
+        Column("TARGETS", flexible=True),
+        Column("ERROR", flexible=True),
+    )
+    rows = [
+        (
+            *(str(one.id), str(one.replay_of), one.event_type, one.status),
+            *(", ".join(f"{target} {state}" for target, state in one.outcomes), one.error),
+        )
+        for one in reply.events
+    ]
+    return table(columns, rows, width)
+
+
+def _targets(reply: ReplayTargets, width: int, mask: Sequence[str]) -> str:
+    columns = (
+        Column("TARGET", flexible=True),
+        Column("GETS", flexible=True),
+        Column("EFFECT", flexible=True),
+    )
+    rows = [(one.name, one.pattern or "all that it is named for", one.effect) for one in reply.targets]
+    return table(columns, rows, width)
+
+
 def _histogram(reply: Histogram, width: int, mask: Sequence[str]) -> str:
     highest = max(reply.counts, default=0) or 1
     columns = (Column("PART", right=True), Column("EVENTS", right=True), Column(""))
@@ -146,5 +184,7 @@ REPLAY_RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
     ReplayPlan: _plan,
     ReplayReport: _report,
     Replays: _replays,
+    ReplayedEvents: _replayed,
+    ReplayTargets: _targets,
     Histogram: _histogram,
 }

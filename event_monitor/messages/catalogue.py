@@ -26,7 +26,9 @@ from event_monitor.messages.replay import (
     ControlReplay,
     GetHistogram,
     PlanReplay,
+    QueryReplayed,
     QueryReplays,
+    QueryReplayTargets,
     StartReplay,
 )
 from event_monitor.messages.services import (
@@ -56,7 +58,14 @@ from event_monitor.messages.system import (
     SetMaintenance,
 )
 from event_monitor.model import Snapshot
-from event_monitor.replay_replies import Histogram, ReplayPlan, ReplayReport, Replays
+from event_monitor.replay_replies import (
+    Histogram,
+    ReplayedEvents,
+    ReplayPlan,
+    ReplayReport,
+    Replays,
+    ReplayTargets,
+)
 from event_monitor.replies import (
     AdoptionPlan,
     Alerts,
@@ -144,6 +153,8 @@ AnyMessage = (
     | GetAnalytics
     | PlanReplay
     | QueryReplays
+    | QueryReplayed
+    | QueryReplayTargets
     | GetHistogram
 )
 
@@ -188,5 +199,7 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     ControlReplay: ReplayReport,
     PlanReplay: ReplayPlan,
     QueryReplays: Replays,
+    QueryReplayed: ReplayedEvents,
+    QueryReplayTargets: ReplayTargets,
     GetHistogram: Histogram,
 }

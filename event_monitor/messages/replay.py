@@ -53,6 +53,18 @@ class QueryReplays(Message, tag="query_replays", frozen=True):
     replay_id: Number | None = None
 
 
+class QueryReplayed(Message, tag="query_replayed", frozen=True):
+    """The last events that a replay published, the newest first, and what has become of each. Answers
+    ``ReplayedEvents``."""
+
+    replay_id: Number
+    limit: Number = 20
+
+
+class QueryReplayTargets(Message, tag="query_replay_targets", frozen=True):
+    """Where a replay may go, and what that would do to people and machines. Answers ``ReplayTargets``."""
+
+
 class GetHistogram(Message, tag="get_histogram", frozen=True):
     """How many events were recorded in each of ``buckets`` equal parts of a span, which is all of
     history if none is named. ``type`` is a topic pattern. Answers ``Histogram``."""

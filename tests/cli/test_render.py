@@ -26,10 +26,20 @@ from event_monitor.model import (
     ReplayState,
     Severity,
     Snapshot,
+    Status,
     SystemState,
     Transition,
 )
-from event_monitor.replay_replies import Histogram, ReplayPlan, ReplayReport, Replays
+from event_monitor.replay_replies import (
+    Histogram,
+    ReplayedEvent,
+    ReplayedEvents,
+    ReplayPlan,
+    ReplayReport,
+    Replays,
+    ReplayTargetInfo,
+    ReplayTargets,
+)
 from event_monitor.replies import (
     AdoptionPlan,
     Alerts,
@@ -270,6 +280,23 @@ def replies(text: str) -> list[object]:
         ),
         replay_report(text),
         Replays(replays=[replay_report(text)]),
+        ReplayedEvents(
+            replay_id=1,
+            events=[
+                ReplayedEvent(
+                    id=9,
+                    replay_of=1,
+                    event_type=text,
+                    summary=text,
+                    replayed_at=TIME,
+                    recorded_at=None,
+                    status=Status.DEAD,
+                    outcomes=((text, DeliveryState.DEAD),),
+                    error=text,
+                )
+            ],
+        ),
+        ReplayTargets(targets=[ReplayTargetInfo(name=text, effect=text, why=text, pattern=text)]),
         Histogram(since=TIME, until=TIME, seconds=60, total=3, counts=[0, 3]),
         Tasks(
             tasks=[TaskInfo(name=text, state="waiting", age=1.5, event_id=1, waits_for=text, stack=[text])],

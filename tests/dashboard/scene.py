@@ -334,6 +334,9 @@ class FakeClient:
             return DECLARED
         return Done(count=4, message="done")
 
+    def apart(self, timeout: float) -> FakeClient:
+        return self
+
     async def close(self) -> None:
         """Nothing to let go of."""
 

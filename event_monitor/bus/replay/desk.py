@@ -14,6 +14,7 @@ from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.replay.jobs import KEPT, Job, load_jobs
 from event_monitor.bus.replay.plan import Plan, make_plan
+from event_monitor.bus.replay.results import Result, read_results
 from event_monitor.bus.replay.run import ReplayRun
 from event_monitor.bus.replay.selection import (
     Chooser,
@@ -237,6 +238,13 @@ class ReplayDesk:
     def reports(self) -> list[ReplayReport]:
         """How all that are kept stand, the newest first."""
         return [self._report(self._jobs[number]) for number in sorted(self._jobs, reverse=True)]
+
+    async def results(self, number: int, limit: int) -> list[Result]:
+        """The last events that a replay published, the newest first. Raises ``NotFound``."""
+        job = self._find(number)
+        await self._bus.store.catch_up()
+        mark, position = job.mark, job.position
+        return await self._bus.store.read(lambda connection: read_results(connection, mark, position, limit))
 
     def _report(self, job: Job) -> ReplayReport:
         report = _report(job)
