@@ -18,7 +18,7 @@ class Document(ScrollView, can_focus=True):
     """Shows what ``compose_lines(width)`` answers, laid out anew when the width changes."""
 
     COMPONENT_CLASSES = Panel.COMPONENT_CLASSES
-    DEFAULT_CSS = Panel.DEFAULT_CSS.replace("Panel ", "Document ")
+    DEFAULT_CSS = Panel.DEFAULT_CSS.replace("Panel .", "Document .")
 
     def __init__(self, compose_lines: Callable[[int], Sequence[Line]], *, id: str | None = None) -> None:
         super().__init__(id=id)

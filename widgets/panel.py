@@ -33,6 +33,7 @@ class Panel(Widget):
     }
 
     DEFAULT_CSS = """
+    Panel { height: 1; width: 1fr; background: $background; }
     Panel .tone--dim { color: $text-muted; }
     Panel .tone--strong { text-style: bold; }
     Panel .tone--accent { color: $accent; }
