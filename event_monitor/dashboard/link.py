@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from event_monitor.config import DashboardSettings
+from event_monitor.control.client import Client
 from event_monitor.dashboard.memory import Memory
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import Message
@@ -32,6 +33,10 @@ class BusLink:
     async def request(self, message: Message) -> Any:
         """The bus's reply. Raises ``EventMonitorError``."""
         return await self._app.client.request(message)
+
+    def apart(self, timeout: float) -> Client:
+        """A client of its own for what takes long, so that no picture waits behind it. Close it."""
+        return self._app.client.apart(timeout)
 
     async def ask(self, message: Message) -> Any:
         """The reply, or ``None`` after having said what was refused."""

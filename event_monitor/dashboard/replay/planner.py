@@ -1,0 +1,66 @@
+"""The plan of what is chosen, asked for anew whenever that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from event_monitor.dashboard.link import BusLink
+from event_monitor.dashboard.replay.newest import Newest
+from event_monitor.dashboard.replay.question import Question
+from event_monitor.errors import EventMonitorError, NoBus
+from event_monitor.replay_replies import ReplayPlan
+
+# A held key asks once, when it is let go.
+DELAY = 0.15
+# A plan of a month's events that looks into each payload takes minutes.
+PATIENCE = 900.0
+
+
+class Planner:
+    """``question`` is what was asked last, ``plan`` its answer once that is there, ``problem`` why there
+    is none; ``last`` is the newest plan that came. ``changed`` is called when one of them is different."""
+
+    def __init__(self, link: BusLink, changed: Callable[[], None]) -> None:
+        self.question: Question | None = None
+        self.plan: ReplayPlan | None = None
+        self.last: tuple[ReplayPlan, Question] | None = None
+        self.problem = ""
+        self.lost = False
+        self._changed = changed
+        self._newest = Newest(link, delay=DELAY, patience=PATIENCE)
+
+    def ask(self, question: Question, *, again: bool = False) -> None:
+        """Ask, unless that is what was asked last."""
+        if question == self.question and not again:
+            return
+        self.question, self.plan, self.problem, self.lost = question, None, "", False
+        self._newest.ask(question.plan(), self._answered, self._refused)
+        self._changed()
+
+    def _answered(self, plan: ReplayPlan) -> None:
+        self.plan = plan
+        if self.question is not None:
+            self.last = (plan, self.question)
+        self._changed()
+
+    def _refused(self, error: EventMonitorError) -> None:
+        self.problem, self.lost = str(error), isinstance(error, NoBus)
+        self._changed()
+
+    def cancel(self) -> bool:
+        """Give up waiting; the bus stops looking. False if nothing was waited for."""
+        if not self._newest.drop():
+            return False
+        self.problem = "You gave up waiting for the plan."
+        self._changed()
+        return True
+
+    def close(self) -> None:
+        """Wait for nothing; what was not answered is asked again by the same question."""
+        if self._newest.drop():
+            self.question = None
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds that the answer is waited for; ``None`` if it is not."""
+        return self._newest.waited
