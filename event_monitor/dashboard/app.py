@@ -18,6 +18,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.command import CommandPalette
 
+from event_monitor.clock import from_iso
 from event_monitor.config import DashboardSettings
 from event_monitor.control.client import Client
 from event_monitor.dashboard.action import key_name
@@ -305,6 +306,14 @@ class EventMonitorApp(App[int]):
         self.link.memory.set("tab", name)
         self._show_header()
         self._show_footer()
+
+    async def open_replay(self, since: str, until: str, event_type: str = "") -> None:
+        """Open the Replay tab with a span (ISO 8601, ``until`` excluded) and a type pattern chosen."""
+        from event_monitor.dashboard.replay.tab import ReplayTab
+
+        await self.open_tab(ReplayTab.NAME)
+        assert isinstance(self.tabs.active, ReplayTab)
+        self.tabs.active.choose(from_iso(since), from_iso(until), event_type)
 
     def action_use_theme(self, theme: str) -> None:
         """Change the colours."""

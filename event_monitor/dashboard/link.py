@@ -138,6 +138,10 @@ class BusLink:
         """Show all about an event."""
         self._app.commands.open_event(event_id)
 
+    def open_replay(self, since: str, until: str, event_type: str = "") -> None:
+        """Show what a replay of a span (ISO 8601) and a type pattern would do."""
+        self.work(self._app.open_replay(since, until, event_type))
+
     def open_service(self, name: str) -> None:
         """Show all about a service or target."""
         self._app.commands.open_service(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -24,7 +25,11 @@ LONGEST = 500
 class Told(Panel):
     """Lines that a dialog says, as high as they are."""
 
-    DEFAULT_CSS = "Told { height: auto; }"
+    SCOPED_CSS: ClassVar[bool] = False
+    DEFAULT_CSS = """
+    Told { height: auto; }
+    .-sliver #consequences { max-height: 7; }
+    """
 
     def __init__(self, compose_lines: Callable[[int], Sequence[Line]], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -129,7 +134,11 @@ class FieldsDialog(ModalScreen[tuple[str, ...] | None]):
 class _TargetList(Panel):
     """Targets with a mark each; those with side effects say which."""
 
-    DEFAULT_CSS = "_TargetList { height: auto; max-height: 16; }"
+    SCOPED_CSS: ClassVar[bool] = False
+    DEFAULT_CSS = """
+    _TargetList { height: auto; max-height: 16; }
+    .-sliver _TargetList { max-height: 7; }
+    """
 
     def __init__(self, targets: Sequence[ReplayTargetInfo], marked: set[str]) -> None:
         super().__init__(id="targets")
@@ -254,7 +263,7 @@ class SureDialog(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(id="question"):
             yield Told(lambda width: [line((self._question, "strong"))])
-            yield Told(self._consequences)
+            yield Told(self._consequences, id="consequences")
             yield Told(self._keys)
 
     def on_mount(self) -> None:

@@ -65,17 +65,17 @@ def flow(parts: Sequence[tuple[Part, ...]], width: int, indent: int = 2, gap: in
 
 def plan_lines(plan: ReplayPlan, question: Question, width: int, height: int) -> list[Line]:
     """What would happen: how much and how long, by type, by target, and what is left out."""
-    takes = (
-        f" · {duration(plan.seconds)} at {speed_text(plan.speed)}" if plan.speed != "max" else " · max speed"
-    )
-    head = line(" ", (counted(plan.events, "event"), "strong"), takes)
+    takes = speed_text(plan.speed)
+    if plan.speed != "max":
+        takes = f"{duration(plan.seconds)} at {takes}"
+    head = line(" ", (counted(plan.events, "event"), "strong"), f" · {takes}")
     if not plan.events:
         head = line(" ", ("Nothing here can be replayed.", "strong"))
     lines = [head, *_asked(question, width)]
     if height <= 3:
         lines = [head]
     targets = _targets_of(plan, width)
-    left_out = _left_out(plan, width)
+    left_out = _left_out(plan, width, "dim" if question.targets else "warn")
     room = height - len(lines) - len(targets) - len(left_out)
     lines += _types(plan.by_type, width, max(0 if height <= 3 else 1, room))
     lines += [*targets, *left_out]
@@ -117,7 +117,7 @@ def _targets_of(plan: ReplayPlan, width: int) -> list[Line]:
     return flow(parts, width, 1)
 
 
-def _left_out(plan: ReplayPlan, width: int) -> list[Line]:
+def _left_out(plan: ReplayPlan, width: int, tone: str) -> list[Line]:
     """By reason, so that one line says why for all that it holds for."""
     reasons: dict[str, list[tuple[str, int]]] = {}
     for name, number in plan.excluded.items():
@@ -129,7 +129,7 @@ def _left_out(plan: ReplayPlan, width: int) -> list[Line]:
             continue
         for place, (name, number) in enumerate(names):
             more = "," if place < len(names) - 1 else ":" if why else ""
-            parts.append(((f"{plain(name)} {count(number)}{more}", "warn"),))
+            parts.append(((f"{plain(name)} {count(number)}{more}", tone),))
         parts += [((chunk, "dim"),) for chunk in _chunks(plain(why))]
     return flow([(("left out", "dim"),), *parts], width, 1, 1) if parts else []
 
@@ -154,21 +154,17 @@ def play_lines(
     """What a person is to know before a replay begins."""
     parts: list[tuple[Part, ...]] = []
     for name, number in sorted(plan.by_target.items(), key=lambda item: (-item[1], item[0])):
-        parts.append(
-            (("" if parts else "→ ", "accent"), (plain(name), "strong"), (f" {count(number)}", "dim"))
-        )
-    lines = [
-        line(span_text(question.span.since, question.span.until)),
-        *_asked(question, width),
-        *flow(parts, width, 0),
-    ]
-    if plan.speed != "max":
-        lines.append(line(("takes ", "dim"), duration(plan.seconds)))
-    left = [plain(name) for name, why in plan.why.items() if not why.startswith("events ")]
-    if left:
-        lines += flow([(("left out:", "dim"),), *(((name, "dim"),) for name in left)], width, 0)
+        arrow = ("" if parts else "→ ", "accent")
+        parts.append((arrow, (plain(name), "strong"), (f" {count(number)}", "dim")))
+    takes = f"  takes {duration(plan.seconds)}" if plan.speed != "max" else ""
+    lines = [line(span_text(question.span.since, question.span.until), (takes, "dim"))]
+    # What cannot be taken back comes first: the smallest screen may have no room for the rest.
     for info in effects:
         lines += _effect(info, f", {counted(plan.by_target[info.name], 'time')}", width)
+    lines += [*_asked(question, width), *flow(parts, width, 0)]
+    left = [plain(name) for name, why in plan.why.items() if not why.startswith("events ")]
+    if left:
+        lines += flow([(("left out:", "dim"),), *(((name, "dim"),) for name in left)], width, 0, 1)
     return [clip(one, width) for one in lines]
 
 
