@@ -87,8 +87,6 @@ class Answers:
             m.PublishHook: self._publish_hook,
             m.Subscribe: self._subscribe,
             m.Unsubscribe: self._unsubscribe,
-            m.RetryDeadLetters: self._retry_dead_letters,
-            m.DropDeadLetters: self._drop_dead_letters,
             m.AcknowledgeAlerts: self._acknowledge,
             m.ReloadRules: self._reload,
             m.SetBreaker: self._set_breaker,
@@ -103,7 +101,6 @@ class Answers:
             m.GetState: self._state,
             m.QueryEvents: self._events,
             m.GetEvent: self._event,
-            m.QueryDeadLetters: self._dead_letters,
             m.ResolveRoute: self._route,
             m.QuerySubscriptions: self._list_subscriptions,
             m.QueryAlerts: self._list_alerts,
@@ -226,14 +223,6 @@ class Answers:
         await self._subscriptions.remove(message.name)
         return r.Done(count=1, message=f"subscription {message.name} removed")
 
-    async def _retry_dead_letters(self, message: m.RetryDeadLetters) -> r.Done:
-        count = await self._bus.dead_letter_queue.retry(**_chosen(message))
-        return r.Done(count=count, message=f"{count} dead letters queued again")
-
-    async def _drop_dead_letters(self, message: m.DropDeadLetters) -> r.Done:
-        count = await self._bus.dead_letter_queue.drop(**_chosen(message))
-        return r.Done(count=count, message=f"{count} dead letters dropped")
-
     async def _acknowledge(self, message: m.AcknowledgeAlerts) -> r.Done:
         count = self._alerts.acknowledge(message.alert_id)
         if message.alert_id is not None and not count:
@@ -333,16 +322,6 @@ class Answers:
             effects=effects,
         )
 
-    async def _dead_letters(self, message: m.QueryDeadLetters) -> r.DeadLetterPage:
-        letters, more = await self._bus.dead_letter_queue.page(
-            pattern=TopicPattern(message.event_type) if message.event_type else None,
-            target=message.target,
-            event_id=message.event_id,
-            after=message.after,
-            limit=_limit(message.limit),
-        )
-        return r.DeadLetterPage(dead_letters=letters, more=more)
-
     async def _route(self, message: m.ResolveRoute) -> r.Route:
         check_event_type(message.event_type)
         return self._bus.resolve(message.event_type, message.payload)
@@ -405,17 +384,6 @@ def _published(receipt: Receipt) -> r.Published:
         targets=list(receipt.targets),
         sampled=receipt.sampled,
     )
-
-
-def _chosen(message: m.RetryDeadLetters | m.DropDeadLetters) -> dict[str, Any]:
-    named = message.event_id is not None or message.target or message.event_type
-    if not named and not message.all:
-        raise InvalidRequest("no dead letter was named", "give an event's number, a target, a type, or all")
-    return {
-        "event_id": message.event_id,
-        "target": message.target,
-        "pattern": TopicPattern(message.event_type) if message.event_type else None,
-    }
 
 
 def _all_deliveries(event: Event, targets: tuple[str, ...], known: list[Delivery]) -> list[Delivery]:

@@ -19,6 +19,7 @@ from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.feed import Feed
 from event_monitor.bus.history import read_recent
 from event_monitor.bus.replay.desk import ReplayDesk
+from event_monitor.bus.retry_runs import RetryDesk
 from event_monitor.bus.rules import RuleSet, read_rules
 from event_monitor.clock import Clock, LoopClock
 from event_monitor.config import Settings
@@ -26,6 +27,7 @@ from event_monitor.configured import Configured, configured, read_configuration
 from event_monitor.control.lock import HomeLock
 from event_monitor.control.server import ControlServer
 from event_monitor.control.spool import Spool
+from event_monitor.dead_letter_answers import DeadLetterAnswers
 from event_monitor.errors import HomeUnusable, StoreUnavailable
 from event_monitor.kill_switch import KillSwitch
 from event_monitor.messages import GetService, Message
@@ -86,6 +88,7 @@ class Runtime:
         self.services: ServiceRegistry
         self.switch: KillSwitch
         self.replays: ReplayDesk
+        self.retries: RetryDesk
         self._cleaning: CleanupTarget
         self._tasks: list[asyncio.Task[None]] = []
         self._cleanup = contextlib.AsyncExitStack()
@@ -140,6 +143,7 @@ class Runtime:
         self.machine = StateMachine(Path(paths.state), self._clock)
         self.subscriptions = Subscriptions(self.bus, paths.home)
         self.replays = ReplayDesk(self.bus, lambda: unwanted_targets(self.subscriptions))
+        self.retries = RetryDesk(self.bus)
         self.driver = StateDriver(self.machine)
         self.breakers = BreakerDesk(self.bus.store, self._clock)
         self.services = ServiceRegistry(self.settings, self._clock)
@@ -205,6 +209,7 @@ class Runtime:
             others={
                 **self.desk.handlers,
                 **ReplayAnswers(self.replays, self.bus, self.subscriptions).handlers,
+                **DeadLetterAnswers(self.bus, self.retries).handlers,
                 **self.watchdog.tasks.handlers,
                 GetService: details.answer,
             },
@@ -224,11 +229,13 @@ class Runtime:
         self._cleanup.push_async_callback(self.services.stop)
         self._cleanup.push_async_callback(self._reloader.close)
         self._cleanup.push_async_callback(self.replays.stop)
+        self._cleanup.push_async_callback(self.retries.stop)
         await self.services.start()
         with contextlib.suppress(OSError, StoreUnavailable):
             # What cannot be taken now is tried again once a second.
             await self._intake.take()
         await self.replays.start()
+        await self.retries.start()
         for name in self.breakers.names:
             if self.breakers.report(name).state == BreakerState.OPEN.value:
                 self.driver.fail(f"breaker {name}", f"{name}: breaker open since before the restart")
@@ -254,6 +261,7 @@ class Runtime:
         self.bus.store.on_trouble = told.on_trouble
         self.bus.store.on_damage = lambda error: self._on_damage(told, error)
         self.replays.on_note = told.on_replay
+        self.retries.on_note = told.on_replay
         self.bus.admission.storms.on_change = told.on_storm
         self.machine.on_transition = told.on_transition
         self.driver.on_unsaved = told.on_unsaved

@@ -203,6 +203,9 @@ ASKED: dict[type[m.Message], Any] = {
     m.QueryEvents: m.QueryEvents(type="#", filter="x", since="-1h", until="now"),
     m.GetEvent: m.GetEvent(event_id=1),
     m.QueryDeadLetters: m.QueryDeadLetters(),
+    m.QueryDeadGroups: m.QueryDeadGroups(event_type="#", words=("x",)),
+    m.StartRetryRun: m.StartRetryRun(all=True, rate=5.0),
+    m.QueryRetryRuns: m.QueryRetryRuns(),
     m.ResolveRoute: m.ResolveRoute(event_type="error.critical"),
     m.QuerySubscriptions: m.QuerySubscriptions(),
     m.QueryAlerts: m.QueryAlerts(),
@@ -215,9 +218,17 @@ ASKED: dict[type[m.Message], Any] = {
 }
 
 
-# These need a server that the assistant declares, or a replay: see test_adoption.py and
-# test_replays.py.
-ELSEWHERE = {m.PlanAdoption, m.AdoptService, m.ForgetService, m.ControlReplay, m.QueryReplayed}
+# These need a server that the assistant declares, a replay or a retry that is live, or a dead letter: see
+# test_adoption.py, test_replays.py and test_dead_letter_runs.py.
+ELSEWHERE = {
+    m.PlanAdoption,
+    m.AdoptService,
+    m.ForgetService,
+    m.ControlReplay,
+    m.QueryReplayed,
+    m.ControlRetryRun,
+    m.CorrectDeadLetter,
+}
 
 
 @pytest.mark.parametrize("kind", [*(REPLY_OF.keys() - ELSEWHERE)], ids=lambda kind: kind.__name__)
@@ -248,6 +259,12 @@ async def test_every_message_gets_its_reply_here_and_over_the_socket(
         (m.AcknowledgeAlerts(alert_id=77), NotFound),
         (m.RetryDeadLetters(), InvalidRequest),
         (m.DropDeadLetters(), InvalidRequest),
+        (m.DropDeadLetters(group=7), NotFound),
+        (m.StartRetryRun(rate=1.0), InvalidRequest),
+        (m.StartRetryRun(event_type="A"), InvalidRequest),
+        (m.ControlRetryRun(run_id=7, action="stop"), NotFound),
+        (m.CorrectDeadLetter(event_id=10**6, payload={}), NotFound),
+        (m.QueryRetryRuns(run_id=7), NotFound),
         (m.QueryEvents(limit=0), InvalidRequest),
         (m.QueryEvents(type="A"), InvalidRequest),
         (m.QueryEvents(filter="("), InvalidRequest),

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+
+from event_monitor.bus.dead_groups import (
+    Letters,
+    Place,
+    check_group,
+    choose,
+    forget_empty_groups,
+    read_groups,
+)
 from event_monitor.bus.dispatcher import Dispatcher
 from event_monitor.bus.history import read_dead_letters
+from event_monitor.bus.ledger import Ledger
 from event_monitor.bus.store import EventStore
 from event_monitor.clock import Clock, to_iso
+from event_monitor.dead_letter_replies import DeadGroups
 from event_monitor.model import DeliveryState
 from event_monitor.replies import DeadLetter
-from event_monitor.topics import TopicPattern
 
 PAGE = 500
+ALL = Letters()
 
 
 class DeadLetterQueue:
@@ -26,52 +39,60 @@ class DeadLetterQueue:
 
     async def page(
         self,
+        wanted: Letters = ALL,
         *,
-        pattern: TopicPattern | None = None,
-        target: str | None = None,
-        event_id: int | None = None,
-        after: tuple[int, str] | None = None,
+        after: Place | None = None,
+        newest_first: bool = False,
         limit: int = 100,
     ) -> tuple[list[DeadLetter], bool]:
-        """The oldest dead letters after ``after``, and whether there are more."""
+        """The oldest dead letters after ``after``, or the newest before it, and whether there are more."""
         await self._store.catch_up()
         return await self._store.read(
             lambda connection: read_dead_letters(
-                connection, pattern=pattern, target=target, event_id=event_id, after=after, limit=limit
+                connection, wanted, after=after, newest_first=newest_first, limit=limit
             )
         )
 
-    async def retry(
-        self, *, pattern: TopicPattern | None = None, target: str | None = None, event_id: int | None = None
-    ) -> int:
-        """Queue matching dead letters again with a fresh set of attempts. Answers how many."""
-        return await self._settle(DeliveryState.QUEUED, pattern, target, event_id)
+    async def groups(self, fits: Callable[[str, str, str], bool], limit: int) -> DeadGroups:
+        """Dead letters counted by type, target and kind of error, of those that fit all three."""
+        await self._store.catch_up()
+        at = to_iso(self._clock.wall())
+        return await self._store.read(lambda connection: read_groups(connection, fits, at=at, limit=limit))
 
-    async def drop(
-        self, *, pattern: TopicPattern | None = None, target: str | None = None, event_id: int | None = None
-    ) -> int:
-        """Give matching dead letters up. Their events keep the status ``dead``. Answers how many."""
-        return await self._settle(DeliveryState.DROPPED, pattern, target, event_id)
+    async def retry(self, wanted: Letters = ALL) -> int:
+        """Queue dead letters again with a fresh set of attempts. Answers how many. Raises ``NotFound``
+        for a group that is not known."""
+        return await self._settle(DeliveryState.QUEUED, wanted)
 
-    async def _settle(
-        self, state: DeliveryState, pattern: TopicPattern | None, target: str | None, event_id: int | None
-    ) -> int:
+    async def drop(self, wanted: Letters = ALL) -> int:
+        """Give dead letters up. Their events keep the status ``dead``. Answers how many. Raises
+        ``NotFound`` for a group that is not known."""
+        dropped = await self._settle(DeliveryState.DROPPED, wanted)
+        self._store.change(lambda ledger: forget_empty_groups(ledger.connection))
+        return dropped
+
+    async def _settle(self, state: DeliveryState, wanted: Letters) -> int:
+        if wanted.group is not None:
+            group = wanted.group
+            await self._store.read(lambda connection: check_group(connection, group))
         total = 0
-        after: tuple[int, str] | None = None
+        after: Place | None = None
         while True:
-            page, more = await self.page(
-                pattern=pattern, target=target, event_id=event_id, after=after, limit=PAGE
-            )
-            chosen = [(letter.id, letter.target) for letter in page]
-            if chosen:
-                now = to_iso(self._clock.wall())
-                moved = await self._store.write(
-                    lambda ledger, chosen=chosen, now=now: ledger.settle_dead(chosen, state.value, now)  # type: ignore[misc]
-                )
-                self._dispatcher.counts[DeliveryState.DEAD] -= sum(moved.values())
-                if state is DeliveryState.QUEUED:
-                    self._dispatcher.take_stored(moved)
-                total += sum(moved.values())
-                after = chosen[-1]
-            if not more:
+
+            def step(
+                ledger: Ledger, after: Place | None = after
+            ) -> tuple[Counter[tuple[str, int]], Place | None]:
+                chosen, following = choose(ledger.connection, wanted, after, PAGE)
+                return ledger.settle_dead(chosen, state.value, to_iso(self._clock.wall())), following
+
+            moved, after = await self._store.write(step)
+            self.settled(moved, state)
+            total += sum(moved.values())
+            if after is None:
                 return total
+
+    def settled(self, moved: Counter[tuple[str, int]], state: DeliveryState) -> None:
+        """Dead letters were settled on disk: keep the counts, and deliver what was queued."""
+        self._dispatcher.counts[DeliveryState.DEAD] -= sum(moved.values())
+        if state is DeliveryState.QUEUED:
+            self._dispatcher.take_stored(moved)

@@ -22,7 +22,7 @@ from event_monitor.bus.meters import RateMeter
 from event_monitor.bus.receipt import Receipt
 from event_monitor.bus.router import Router
 from event_monitor.bus.rules import Routing, RuleSet
-from event_monitor.bus.store import EventStore
+from event_monitor.bus.store import Condition, EventStore
 from event_monitor.bus.storms import GO_ON, Verdict
 from event_monitor.bus.streams import EventStream
 from event_monitor.bus.subscribers import Handler, Subscriber, current_event, handler_name, to_handle
@@ -235,12 +235,14 @@ class EventBus:
         replay_of: int | None = None,
         targets: tuple[str, ...] | None = None,
         verdict: Verdict | None = None,
+        condition: Condition | None = None,
     ) -> tuple[asyncio.Future[int], Receipt]:
         """``publish`` without waiting: the future answers the id once the event is on disk. Events
         submitted together share one commit; ``reserved`` ones, the bus's own, may use the queue's
         reserve. One with ``targets`` goes there instead of where its routing leads. ``verdict`` is what
-        ``admission`` said; a replayed event was let in before. Raises as ``publish`` does, but for the
-        store's errors, which the future raises."""
+        ``admission`` said; a replayed event was let in before. With ``condition`` it depends on that, in
+        the transaction that writes it. Raises as ``publish`` does, but for the store's errors and the
+        condition's refusal, which the future raises."""
         if self._closed:
             raise BusClosed("the bus is stopping", "publish again when it is back")
         payload = {} if payload is None else payload
@@ -327,7 +329,7 @@ class EventBus:
             depth,
         )
         self.admission.turns.enter()
-        future = self.store.append(row, record)
+        future = self.store.append(row, record, condition)
         return future, Receipt(
             event.id, event_type, level, "accepted", record.targets, sampled_by is not None
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from event_monitor.bus.dead_groups import Letters, Place
 from event_monitor.clock import to_iso
 from event_monitor.model import PRIORITIES, Delivery, DeliveryError, DeliveryState, Event, Status
 from event_monitor.replies import DeadLetter
@@ -359,34 +360,39 @@ def read_depth(connection: sqlite3.Connection, event_id: int) -> int | None:
 
 def read_dead_letters(
     connection: sqlite3.Connection,
+    wanted: Letters,
     *,
-    pattern: TopicPattern | None = None,
-    target: str | None = None,
-    event_id: int | None = None,
-    after: tuple[int, str] | None = None,
+    after: Place | None = None,
+    newest_first: bool = False,
     limit: int = 100,
 ) -> tuple[list[DeadLetter], bool]:
-    """One page of dead letters, the oldest event first, and whether there are more."""
-    conditions = ["d.state = 'dead'"]
+    """One page of dead letters by event, and whether there are more: the oldest after ``after``, or the
+    newest before it."""
+    conditions: list[str] = ["d.state = 'dead'"]
     values: list[Any] = []
-    if target is not None:
-        conditions.append("d.target = ?")
-        values.append(target)
-    if event_id is not None:
-        conditions.append("d.event_id = ?")
-        values.append(event_id)
+    for column, value in (
+        ("d.target", wanted.target),
+        ("d.event_id", wanted.event_id),
+        ("d.dead_group", wanted.group),
+    ):
+        if value is not None:
+            conditions.append(f"{column} = ?")
+            values.append(value)
     if after is not None:
-        conditions.append("(d.event_id, d.target) > (?, ?)")
+        conditions.append(f"(d.event_id, d.target) {'<' if newest_first else '>'} (?, ?)")
         values.extend(after)
+    order = "DESC" if newest_first else "ASC"
+    by = "deliveries_dead" if wanted.group is None else "deliveries_group"
     cursor = connection.execute(
-        f"SELECT {_COLUMNS}, d.target, d.attempts, d.errors, d.updated_at FROM deliveries d "
-        f"JOIN events e ON e.id = d.event_id WHERE {' AND '.join(conditions)} ORDER BY d.event_id, d.target",
+        f"SELECT {_COLUMNS}, d.target, d.attempts, d.errors, d.updated_at FROM deliveries d INDEXED BY {by} "
+        f"JOIN events e ON e.id = d.event_id WHERE {' AND '.join(conditions)} "
+        f"ORDER BY d.event_id {order}, d.target {order}",
         values,
     )
     letters: list[DeadLetter] = []
     more = False
     for row in cursor:
-        if pattern is not None and not pattern.matches(row[2]):
+        if wanted.pattern is not None and not wanted.pattern.matches(row[2]):
             continue
         if len(letters) == limit:
             more = True

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from event_monitor.bus.dead_groups import group_of
 from event_monitor.model import DeliveryError
 
 EVENT_COLUMNS = (
@@ -26,6 +27,10 @@ _PLACES = f"({', '.join('?' * _WIDTH)})"
 _INSERT_ONE = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES {_PLACES}"
 _INSERT_CHUNK = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES {', '.join([_PLACES] * _CHUNK)}"
 _INSERT_KEYED = f"{_INSERT_ONE} ON CONFLICT (key) WHERE key IS NOT NULL DO NOTHING"
+_PUT_DELIVERY = (
+    "INSERT OR REPLACE INTO deliveries (event_id, target, state, priority, attempts, next_attempt_at, "
+    "errors, updated_at, dead_group) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _STATUS = 4
 _KEY = 10
 
@@ -98,12 +103,17 @@ class Ledger:
 
     def put_delivery(self, row: DeliveryRow) -> None:
         """Insert or replace what is known of a delivery, and count its retries on the event."""
-        self.connection.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        group = self._group(row.event_id, row.target, row.errors) if row.state == "dead" else None
+        self.connection.execute(_PUT_DELIVERY, (*row, group))
         if row.attempts > 1:
             self.connection.execute(
                 "UPDATE events SET retry_count = MAX(retry_count, ?) WHERE id = ?",
                 (row.attempts - 1, row.event_id),
             )
+
+    def _group(self, event_id: int, target: str, errors: str) -> int:
+        found = self.connection.execute("SELECT event_type FROM events WHERE id = ?", (event_id,)).fetchone()
+        return group_of(self.connection, found[0] if found else "", target, errors)
 
     def drop_delivery(self, event_id: int, target: str) -> None:
         """Forget a stored delivery that went through at its first attempt; remember that it did for as
@@ -204,7 +214,7 @@ class Ledger:
         for event_id, target in chosen:
             found = self.connection.execute(
                 "UPDATE deliveries SET state = ?, attempts = CASE ? WHEN 'queued' THEN 0 ELSE attempts END, "
-                "next_attempt_at = NULL, updated_at = ? "
+                "next_attempt_at = NULL, updated_at = ?, dead_group = NULL "
                 "WHERE event_id = ? AND target = ? AND state = 'dead' RETURNING priority",
                 (state, state, now, event_id, target),
             ).fetchone()
@@ -226,10 +236,14 @@ class Ledger:
         buried = self.connection.execute(
             "UPDATE deliveries SET state = 'dead', next_attempt_at = NULL, updated_at = ?, "
             "errors = json_insert(errors, '$[#]', json(?)) "
-            "WHERE target = ? AND state = 'queued' RETURNING event_id",
+            "WHERE target = ? AND state = 'queued' RETURNING event_id, errors",
             (now, reason, target),
         ).fetchall()
-        for (event_id,) in buried:
+        for event_id, errors in buried:
+            self.connection.execute(
+                "UPDATE deliveries SET dead_group = ? WHERE event_id = ? AND target = ?",
+                (self._group(event_id, target, errors), event_id, target),
+            )
             self.conclude(event_id)
         return len(buried)
 

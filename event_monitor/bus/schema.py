@@ -2,7 +2,8 @@
 
 ``events`` has the seed's six columns first, by their names and types. ``queued`` is 1 while the
 event still waits to be handed over to all of its targets; ``route`` names its list of targets.
-``deliveries`` holds only those that are not simply done.
+``deliveries`` holds only those that are not simply done; a dead one names its group, which is the
+others with the same event type, target and kind of error.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from event_monitor.bus.dead_groups import group_of
 from event_monitor.errors import StoreTooNew
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _SEED_COLUMNS = ("id", "timestamp", "event_type", "payload", "status", "retry_count")
 
@@ -162,10 +164,68 @@ def _to_version_3(connection: sqlite3.Connection) -> None:
     )
 
 
+def _to_version_4(connection: sqlite3.Connection) -> None:
+    """Dead letters know with which others they belong; retries of many go on after a restart."""
+    connection.execute(
+        """
+        CREATE TABLE dead_groups (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            event_type TEXT NOT NULL,
+            target TEXT NOT NULL,
+            error TEXT NOT NULL,
+            UNIQUE (event_type, target, error)
+        )"""
+    )
+    connection.execute("ALTER TABLE deliveries ADD COLUMN dead_group INTEGER")
+    letters = connection.execute(
+        "SELECT d.event_id, d.target, COALESCE(e.event_type, ''), d.errors FROM deliveries d "
+        "LEFT JOIN events e ON e.id = d.event_id WHERE d.state = 'dead'"
+    ).fetchall()
+    connection.executemany(
+        "UPDATE deliveries SET dead_group = ? WHERE event_id = ? AND target = ?",
+        [
+            (group_of(connection, event_type, target, errors), event_id, target)
+            for event_id, target, event_type, errors in letters
+        ],
+    )
+    connection.execute(
+        "CREATE INDEX deliveries_group ON deliveries(dead_group, event_id, target, updated_at) "
+        "WHERE state = 'dead'"
+    )
+    connection.execute(
+        """
+        CREATE TABLE retry_runs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            state TEXT NOT NULL,
+            request JSON NOT NULL,
+            rate REAL NOT NULL,
+            letters INTEGER NOT NULL,
+            retried INTEGER NOT NULL DEFAULT 0,
+            delivered INTEGER NOT NULL DEFAULT 0,
+            failed INTEGER NOT NULL DEFAULT 0,
+            after_id INTEGER NOT NULL DEFAULT 0,
+            after_target TEXT NOT NULL DEFAULT '',
+            begun_by TEXT NOT NULL DEFAULT '',
+            created_at DATETIME NOT NULL,
+            ended_at DATETIME
+        )"""
+    )
+    connection.execute(
+        """
+        CREATE TABLE retry_letters (
+            run INTEGER NOT NULL,
+            event_id INTEGER NOT NULL,
+            target TEXT NOT NULL,
+            PRIMARY KEY (run, event_id, target)
+        ) WITHOUT ROWID"""
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _to_version_1,
     _to_version_2,
     _to_version_3,
+    _to_version_4,
 )
 
 

@@ -16,19 +16,21 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from event_monitor.bus import schema
 from event_monitor.bus.database import Database
 from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.ledger import EventRow, Ledger
-from event_monitor.errors import StoreUnavailable
+from event_monitor.errors import EventMonitorError, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 Change = Callable[[Ledger], object]
+Condition = Callable[[Ledger], EventMonitorError | None]
+"""Answers why an event is not to be written after all; else may change what is to change with it."""
 
 MAX_BATCH = 1_000
 SETTLE_DELAY = 0.02
@@ -64,7 +66,7 @@ class EventStore:
         self._reader = reader
         self._checkpointer = checkpointer
         self._next_id = 1
-        self._appends: deque[tuple[EventRow, InFlight, asyncio.Future[int]]] = deque()
+        self._appends: deque[_Append] = deque()
         self._delivered: list[int] = []
         self._changes: deque[Change] = deque()
         self._first: deque[Change] = deque()
@@ -124,15 +126,18 @@ class EventStore:
         self._next_id += 1
         return event_id
 
-    def append(self, row: EventRow, record: InFlight) -> asyncio.Future[int]:
-        """Write one event with the next commit.
+    def append(
+        self, row: EventRow, record: InFlight, condition: Condition | None = None
+    ) -> asyncio.Future[int]:
+        """Write one event with the next commit, unless ``condition`` refuses within it: then the future
+        raises that refusal.
 
         The future answers the id under which the event is known, which is an earlier event's if
         the idempotency key was seen before, or raises ``StoreUnavailable``. Cancelling it does not
         take the event back.
         """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._appends.append((row, record, future))
+        self._appends.append(_Append(row, record, future, condition))
         self._wake.set()
         return future
 
@@ -209,21 +214,22 @@ class EventStore:
         delivered, self._delivered = self._delivered, []
         changes, self._changes = self._changes, deque()
         first = list(self._first)
-        rows = [row for row, _, _ in appends]
 
-        def work(connection: sqlite3.Connection) -> tuple[list[int], Ledger]:
+        def work(
+            connection: sqlite3.Connection,
+        ) -> tuple[list[tuple[_Append, int | EventMonitorError]], Ledger]:
             ledger = Ledger(connection)
             for change in first:
                 change(ledger)
-            ids = ledger.insert(rows)
+            answered = _insert(ledger, appends)
             ledger.delivered(delivered)
             for change in changes:
                 change(ledger)
             ledger.close()
-            return ids, ledger
+            return answered, ledger
 
         try:
-            ids, ledger = await self._writer.transaction(work)
+            answered, ledger = await self._writer.transaction(work)
         except Exception as error:  # noqa: BLE001 - whatever failed, publishers must hear of it
             sound = changes if _is_environment(error) else await self._without_poison(changes)
             if len(sound) < len(changes):
@@ -240,13 +246,15 @@ class EventStore:
         if self._trouble is not None:
             self._trouble = None
             self.on_trouble(None)
-        self.on_commit(
-            [record for (row, record, _), known in zip(appends, ids, strict=True) if row[0] == known]
-        )
+        self.on_commit([append.record for append, answer in answered if append.row[0] == answer])
         self.on_answered(len(appends))
-        for (_, _, future), known in zip(appends, ids, strict=True):
-            if not future.done():
-                future.set_result(known)
+        for append, answer in answered:
+            if append.future.done():
+                continue
+            if isinstance(answer, int):
+                append.future.set_result(answer)
+            else:
+                append.future.set_exception(answer)
         for change in changes:
             if isinstance(change, _Waited):
                 change.committed(None)
@@ -282,15 +290,15 @@ class EventStore:
     def _failed(
         self,
         error: Exception,
-        appends: Sequence[tuple[EventRow, InFlight, asyncio.Future[int]]],
+        appends: Sequence[_Append],
         delivered: list[int],
         changes: deque[Change],
     ) -> None:
         """Refuse what a caller waits for; keep the rest for the next transaction."""
         self.on_answered(len(appends))
-        for _, _, future in appends:
-            if not future.done():
-                future.set_exception(_unavailable(error))
+        for append in appends:
+            if not append.future.done():
+                append.future.set_exception(_unavailable(error))
         self._delivered = delivered + self._delivered
         kept: deque[Change] = deque()
         for change in changes:
@@ -367,6 +375,23 @@ class EventStore:
                 lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             )
         await self._writer.close()
+
+
+class _Append(NamedTuple):
+    row: EventRow
+    record: InFlight
+    future: asyncio.Future[int]
+    condition: Condition | None
+
+
+def _insert(ledger: Ledger, appends: Sequence[_Append]) -> list[tuple[_Append, int | EventMonitorError]]:
+    """Insert what no condition refuses; answer for each its id, or the refusal."""
+    refused: dict[int, EventMonitorError] = {}
+    for place, append in enumerate(appends):
+        if append.condition is not None and (why := append.condition(ledger)) is not None:
+            refused[place] = why
+    ids = iter(ledger.insert([append.row for place, append in enumerate(appends) if place not in refused]))
+    return [(append, refused.get(place) or next(ids)) for place, append in enumerate(appends)]
 
 
 class _Waited:

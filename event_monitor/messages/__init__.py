@@ -15,9 +15,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from event_monitor.messages.base import Message, Number, Reason
     from event_monitor.messages.dead_letters import (
+        ControlRetryRun,
+        CorrectDeadLetter,
+        DeadLetterSelection,
         DropDeadLetters,
+        QueryDeadGroups,
         QueryDeadLetters,
+        QueryRetryRuns,
         RetryDeadLetters,
+        StartRetryRun,
     )
     from event_monitor.messages.events import (
         GetEvent,
@@ -75,6 +81,9 @@ __all__ = [
     "AcknowledgeAlerts",
     "AdoptService",
     "ControlReplay",
+    "ControlRetryRun",
+    "CorrectDeadLetter",
+    "DeadLetterSelection",
     "DropDeadLetters",
     "ForgetService",
     "GetAnalytics",
@@ -96,6 +105,7 @@ __all__ = [
     "PublishText",
     "QueryAlerts",
     "QueryBreakers",
+    "QueryDeadGroups",
     "QueryDeadLetters",
     "QueryDiscovered",
     "QueryEvents",
@@ -103,6 +113,7 @@ __all__ = [
     "QueryReplayTargets",
     "QueryReplayed",
     "QueryReplays",
+    "QueryRetryRuns",
     "QueryServices",
     "QuerySubscriptions",
     "Reason",
@@ -117,6 +128,7 @@ __all__ = [
     "SetMaintenance",
     "Speed",
     "StartReplay",
+    "StartRetryRun",
     "Subscribe",
     "Unsubscribe",
 ]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from event_monitor.dead_letter_replies import Corrected, DeadGroups, RetryRun, RetryRuns
 from event_monitor.messages.base import Message
 from event_monitor.messages.dead_letters import (
+    ControlRetryRun,
+    CorrectDeadLetter,
     DropDeadLetters,
+    QueryDeadGroups,
     QueryDeadLetters,
+    QueryRetryRuns,
     RetryDeadLetters,
+    StartRetryRun,
 )
 from event_monitor.messages.events import (
     GetEvent,
@@ -100,6 +106,9 @@ COMMANDS: tuple[type[Message], ...] = (
     Unsubscribe,
     RetryDeadLetters,
     DropDeadLetters,
+    StartRetryRun,
+    ControlRetryRun,
+    CorrectDeadLetter,
     AcknowledgeAlerts,
     ReloadRules,
     Reload,
@@ -122,6 +131,9 @@ AnyMessage = (
     | Unsubscribe
     | RetryDeadLetters
     | DropDeadLetters
+    | StartRetryRun
+    | ControlRetryRun
+    | CorrectDeadLetter
     | AcknowledgeAlerts
     | ReloadRules
     | Reload
@@ -141,6 +153,8 @@ AnyMessage = (
     | QueryEvents
     | GetEvent
     | QueryDeadLetters
+    | QueryDeadGroups
+    | QueryRetryRuns
     | ResolveRoute
     | QuerySubscriptions
     | QueryBreakers
@@ -168,6 +182,9 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     Unsubscribe: Done,
     RetryDeadLetters: Done,
     DropDeadLetters: Done,
+    StartRetryRun: RetryRun,
+    ControlRetryRun: RetryRun,
+    CorrectDeadLetter: Corrected,
     AcknowledgeAlerts: Done,
     ReloadRules: Done,
     Reload: Done,
@@ -185,6 +202,8 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     QueryEvents: EventPage,
     GetEvent: EventDetail,
     QueryDeadLetters: DeadLetterPage,
+    QueryDeadGroups: DeadGroups,
+    QueryRetryRuns: RetryRuns,
     ResolveRoute: Route,
     QuerySubscriptions: Subscriptions,
     QueryBreakers: Breakers,

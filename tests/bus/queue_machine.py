@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from event_monitor.bus import event_bus
+from event_monitor.bus.dead_groups import Letters
 from event_monitor.clock import LoopClock, from_iso
 from event_monitor.config import BreakerSettings, RetrySettings, StormRule, TargetSettings
 from event_monitor.errors import EventMonitorError
@@ -322,7 +323,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.durable -= chosen
             for key in chosen:
                 self.failures[key] = 0
-        assert await choose(target=target) == len(chosen), "another number of dead letters than died"
+        assert await choose(Letters(target=target)) == len(chosen), "another number of dead letters than died"
 
     # --- ends and beginnings ----------------------------------------------------------------
 

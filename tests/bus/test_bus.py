@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from event_monitor.bus.dead_groups import Letters
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.config import BusSettings, RetrySettings, TargetSettings
 from event_monitor.errors import BusClosed, BusFull, InvalidEvent
@@ -159,7 +160,7 @@ async def test_retrying_a_dead_letter_delivers_it(tmp_path: Path) -> None:
         receipt = await bus.publish("a", {})
         await _until(lambda: len(bus.dead_letter_queue) == 1)
         broken = False
-        assert await bus.dead_letter_queue.retry(event_id=receipt.id) == 1
+        assert await bus.dead_letter_queue.retry(Letters(event_id=receipt.id)) == 1
         await _until(lambda: bus.pending == 0)
         assert recorder.ids == [receipt.id]
         assert len(bus.dead_letter_queue) == 0
@@ -172,7 +173,7 @@ async def test_dropping_a_dead_letter_keeps_the_events_status(tmp_path: Path) ->
     async with open_bus(tmp_path / "events.db", lambda bus: bus.subscribe("#", recorder, name="r")) as bus:
         await bus.publish("a", {})
         await _until(lambda: len(bus.dead_letter_queue) == 1)
-        assert await bus.dead_letter_queue.drop(target="r") == 1
+        assert await bus.dead_letter_queue.drop(Letters(target="r")) == 1
         assert len(bus.dead_letter_queue) == 0
         assert await bus.dead_letter_queue.page() == ([], False)
     assert rows(tmp_path / "events.db", "SELECT status FROM events") == [("dead",)]

@@ -1,0 +1,188 @@
+"""Dead letters by what they have in common, and which of them a person means. Runs on a thread of the store.
+
+A group is an event type, a target and a kind of error (``fingerprint``). A letter is put into its group
+when it is written, so that counting and walking a group never reads the others.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from event_monitor.bus.fingerprint import fingerprint
+from event_monitor.dead_letter_replies import DeadGroup, DeadGroups
+from event_monitor.errors import NotFound
+from event_monitor.model import DeliveryError
+from event_monitor.topics import TopicPattern
+
+Place = tuple[int, str]
+"""Where a letter stands: its event's id and its target."""
+
+# How many letters one step may look at, so that it stays short.
+SCAN = 5_000
+
+_decode_errors = msgspec.json.Decoder(tuple[DeliveryError, ...]).decode
+
+
+def group_of(connection: sqlite3.Connection, event_type: str, target: str, errors: str) -> int:
+    """The number of the group of a letter, whose ``errors`` are JSON; made if there was none."""
+    known = _decode_errors(errors)
+    row = connection.execute(
+        "INSERT INTO dead_groups (event_type, target, error) VALUES (?, ?, ?) "
+        "ON CONFLICT (event_type, target, error) DO UPDATE SET error = excluded.error RETURNING id",
+        (event_type, target, fingerprint(known[-1].error if known else "")),
+    ).fetchone()
+    return int(row[0])
+
+
+_EMPTY = "NOT EXISTS (SELECT 1 FROM deliveries WHERE state = 'dead' AND dead_group = dead_groups.id)"
+
+
+def has_empty_groups(connection: sqlite3.Connection) -> bool:
+    """Whether there are groups that no letter belongs to."""
+    return connection.execute(f"SELECT 1 FROM dead_groups WHERE {_EMPTY} LIMIT 1").fetchone() is not None
+
+
+def forget_empty_groups(connection: sqlite3.Connection) -> None:
+    """Forget the groups that no letter belongs to. Their numbers are not used again."""
+    connection.execute(f"DELETE FROM dead_groups WHERE {_EMPTY}")
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """Which dead letters are meant: those that fit everything that is named. ``until`` leaves out what
+    was given up later than that."""
+
+    pattern: TopicPattern | None = None
+    target: str | None = None
+    event_id: int | None = None
+    group: int | None = None
+    until: str | None = None
+
+
+def choose(
+    connection: sqlite3.Connection, wanted: Letters, after: Place | None, limit: int
+) -> tuple[list[Place], Place | None]:
+    """The next letters that are meant, by event and target, and the place to go on from, which is
+    ``None`` at the end. A step may choose few or none of the letters that it has looked at."""
+    conditions: list[str] = ["state = 'dead'"]
+    values: list[Any] = []
+    if wanted.event_id is not None:
+        conditions.append("event_id = ?")
+        values.append(wanted.event_id)
+    elif wanted.group is not None:
+        conditions.append("dead_group = ?")
+        values.append(wanted.group)
+    if after is not None:
+        conditions.append("(event_id, target) > (?, ?)")
+        values.extend(after)
+    by = "deliveries_dead" if wanted.event_id is not None or wanted.group is None else "deliveries_group"
+    fits = _test(connection, wanted)
+    chosen: list[Place] = []
+    rows = connection.execute(
+        f"SELECT event_id, target, dead_group, updated_at FROM deliveries INDEXED BY {by} "
+        f"WHERE {' AND '.join(conditions)} ORDER BY event_id, target LIMIT ?",
+        (*values, SCAN),
+    )
+    for scanned, (event_id, target, group, at) in enumerate(rows, 1):
+        if fits(target, group, at):
+            chosen.append((event_id, target))
+        if len(chosen) == limit or scanned == SCAN:
+            return chosen, (event_id, target)
+    return chosen, None
+
+
+def count(connection: sqlite3.Connection, wanted: Letters) -> int:
+    """How many letters are meant."""
+    if wanted.event_id is not None:
+        return len(choose(connection, wanted, None, SCAN)[0])
+    values: list[object] = []
+    condition = ""
+    for name, value in (("dead_group = ?", wanted.group), ("updated_at <= ?", wanted.until)):
+        if value is not None:
+            condition += f" AND {name}"
+            values.append(value)
+    fits = _test(connection, wanted)
+    rows = connection.execute(
+        "SELECT g.target, d.dead_group, d.letters FROM (SELECT dead_group, COUNT(*) AS letters "
+        f"FROM deliveries INDEXED BY deliveries_group WHERE state = 'dead'{condition} GROUP BY dead_group) d "
+        "JOIN dead_groups g ON g.id = d.dead_group",
+        values,
+    )
+    return sum(letters for target, group, letters in rows if fits(target, group, ""))
+
+
+def _test(connection: sqlite3.Connection, wanted: Letters) -> Callable[[str, int, str], bool]:
+    pattern = wanted.pattern
+    groups: set[int] | None = None
+    if pattern is not None:
+        known = connection.execute("SELECT id, event_type FROM dead_groups")
+        groups = {number for number, event_type in known if pattern.matches(event_type)}
+
+    def fits(target: str, group: int, at: str) -> bool:
+        return (
+            (wanted.target is None or target == wanted.target)
+            and (wanted.group is None or group == wanted.group)
+            and (groups is None or group in groups)
+            and (wanted.until is None or at <= wanted.until)
+        )
+
+    return fits
+
+
+def read_groups(
+    connection: sqlite3.Connection,
+    fits: Callable[[str, str, str], bool],
+    *,
+    at: str,
+    limit: int,
+) -> DeadGroups:
+    """The groups whose type, target and error fit, those with most letters first, at most ``limit``."""
+    rows = connection.execute(
+        "SELECT g.id, g.event_type, g.target, g.error, d.letters, d.first_at, d.last_at, d.first_id, "
+        "d.last_id FROM (SELECT dead_group, COUNT(*) AS letters, MIN(updated_at) AS first_at, "
+        "MAX(updated_at) AS last_at, MIN(event_id) AS first_id, MAX(event_id) AS last_id "
+        "FROM deliveries INDEXED BY deliveries_group WHERE state = 'dead' GROUP BY dead_group) d "
+        "JOIN dead_groups g ON g.id = d.dead_group ORDER BY d.letters DESC, g.id"
+    ).fetchall()
+    chosen = [row for row in rows if fits(row[1], row[2], row[3])]
+    return DeadGroups(
+        groups=[_group(connection, row) for row in chosen[:limit]],
+        total=len(chosen),
+        letters=sum(row[4] for row in chosen),
+        at=at,
+    )
+
+
+def _group(connection: sqlite3.Connection, row: Sequence[Any]) -> DeadGroup:
+    number, event_type, target, error, letters, first_at, last_at, first_id, last_id = row
+    return DeadGroup(
+        id=number,
+        event_type=event_type,
+        target=target,
+        error=error,
+        letters=letters,
+        first_at=first_at,
+        last_at=last_at,
+        first_id=first_id,
+        last_id=last_id,
+        sample=_sample(connection, last_id, target),
+    )
+
+
+def _sample(connection: sqlite3.Connection, event_id: int, target: str) -> str:
+    row = connection.execute(
+        "SELECT errors FROM deliveries WHERE event_id = ? AND target = ?", (event_id, target)
+    ).fetchone()
+    known = _decode_errors(row[0]) if row is not None else ()
+    return known[-1].error if known else ""
+
+
+def check_group(connection: sqlite3.Connection, number: int) -> None:
+    """Raise ``NotFound`` unless there is such a group."""
+    if connection.execute("SELECT 1 FROM dead_groups WHERE id = ?", (number,)).fetchone() is None:
+        raise NotFound(f"no group of dead letters has the number {number}", "list them: event-cli dlq groups")
