@@ -62,7 +62,7 @@ class DeadLetterAnswers:
                 pattern=TopicPattern(message.event_type) if message.event_type else None,
                 target=message.target,
                 event_id=message.event_id,
-                group=message.group,
+                groups=() if message.group is None else (message.group,),
             ),
             after=message.after,
             newest_first=message.newest_first,
@@ -90,7 +90,7 @@ class DeadLetterAnswers:
 
 def _chosen(message: m.DeadLetterSelection) -> Letters:
     """What is meant. Raises ``InvalidRequest`` if nothing is named."""
-    named = message.event_id is not None or message.group is not None or message.target or message.event_type
+    named = message.event_id is not None or message.groups or message.target or message.event_type
     if not named and not message.all:
         raise InvalidRequest(
             "no dead letter was named", "give an event's number, a group, a target, a type, or all"

@@ -69,7 +69,7 @@ def test_a_retry_at_a_rate_outlives_kills_and_takes_each_letter_once(home: Path,
     rng = random.Random(20_261_126)
     bus = doomed(home, start, letters)
     (group,) = bus.ask(do="query_dead_groups")["groups"]
-    begun = bus.ask(do="start_retry_run", group=group["id"], rate=200.0, by="me")
+    begun = bus.ask(do="start_retry_run", groups=[group["id"]], rate=200.0, by="me")
     assert (begun["letters"], begun["state"]) == (letters, "running")
     retried = 0
     for _ in range(kills):

@@ -259,7 +259,7 @@ async def test_every_message_gets_its_reply_here_and_over_the_socket(
         (m.AcknowledgeAlerts(alert_id=77), NotFound),
         (m.RetryDeadLetters(), InvalidRequest),
         (m.DropDeadLetters(), InvalidRequest),
-        (m.DropDeadLetters(group=7), NotFound),
+        (m.DropDeadLetters(groups=(7,)), NotFound),
         (m.StartRetryRun(rate=1.0), InvalidRequest),
         (m.StartRetryRun(event_type="A"), InvalidRequest),
         (m.ControlRetryRun(run_id=7, action="stop"), NotFound),

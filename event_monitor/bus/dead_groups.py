@@ -54,13 +54,13 @@ def forget_empty_groups(connection: sqlite3.Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """Which dead letters are meant: those that fit everything that is named. ``until`` leaves out what
-    was given up later than that."""
+    """Which dead letters are meant: those that fit everything that is named, one of ``groups`` if there are
+    any. ``until`` leaves out what was given up later than that."""
 
     pattern: TopicPattern | None = None
     target: str | None = None
     event_id: int | None = None
-    group: int | None = None
+    groups: tuple[int, ...] = ()
     until: str | None = None
 
 
@@ -71,16 +71,17 @@ def choose(
     ``None`` at the end. A step may choose few or none of the letters that it has looked at."""
     conditions: list[str] = ["state = 'dead'"]
     values: list[Any] = []
+    one_group = len(wanted.groups) == 1
     if wanted.event_id is not None:
         conditions.append("event_id = ?")
         values.append(wanted.event_id)
-    elif wanted.group is not None:
+    elif one_group:
         conditions.append("dead_group = ?")
-        values.append(wanted.group)
+        values.extend(wanted.groups)
     if after is not None:
         conditions.append("(event_id, target) > (?, ?)")
         values.extend(after)
-    by = "deliveries_dead" if wanted.event_id is not None or wanted.group is None else "deliveries_group"
+    by = "deliveries_group" if one_group and wanted.event_id is None else "deliveries_dead"
     fits = _test(connection, wanted)
     chosen: list[Place] = []
     rows = connection.execute(
@@ -100,12 +101,7 @@ def count(connection: sqlite3.Connection, wanted: Letters) -> int:
     """How many letters are meant."""
     if wanted.event_id is not None:
         return len(choose(connection, wanted, None, SCAN)[0])
-    values: list[object] = []
-    condition = ""
-    for name, value in (("dead_group = ?", wanted.group), ("updated_at <= ?", wanted.until)):
-        if value is not None:
-            condition += f" AND {name}"
-            values.append(value)
+    condition, values = ("", []) if wanted.until is None else (" AND updated_at <= ?", [wanted.until])
     fits = _test(connection, wanted)
     rows = connection.execute(
         "SELECT g.target, d.dead_group, d.letters FROM (SELECT dead_group, COUNT(*) AS letters "
@@ -118,15 +114,15 @@ def count(connection: sqlite3.Connection, wanted: Letters) -> int:
 
 def _test(connection: sqlite3.Connection, wanted: Letters) -> Callable[[str, int, str], bool]:
     pattern = wanted.pattern
-    groups: set[int] | None = None
+    groups = set(wanted.groups) if wanted.groups else None
     if pattern is not None:
         known = connection.execute("SELECT id, event_type FROM dead_groups")
-        groups = {number for number, event_type in known if pattern.matches(event_type)}
+        typed = {number for number, event_type in known if pattern.matches(event_type)}
+        groups = typed if groups is None else typed & groups
 
     def fits(target: str, group: int, at: str) -> bool:
         return (
             (wanted.target is None or target == wanted.target)
-            and (wanted.group is None or group == wanted.group)
             and (groups is None or group in groups)
             and (wanted.until is None or at <= wanted.until)
         )
@@ -182,7 +178,10 @@ def _sample(connection: sqlite3.Connection, event_id: int, target: str) -> str:
     return known[-1].error if known else ""
 
 
-def check_group(connection: sqlite3.Connection, number: int) -> None:
-    """Raise ``NotFound`` unless there is such a group."""
-    if connection.execute("SELECT 1 FROM dead_groups WHERE id = ?", (number,)).fetchone() is None:
-        raise NotFound(f"no group of dead letters has the number {number}", "list them: event-cli dlq groups")
+def check_groups(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Raise ``NotFound`` if none of these groups is known. Of several some may be settled meanwhile."""
+    for number in numbers:
+        if connection.execute("SELECT 1 FROM dead_groups WHERE id = ?", (number,)).fetchone() is not None:
+            return
+    named = ", ".join(map(str, numbers[:5]))
+    raise NotFound(f"no group of dead letters has the number {named}", "list them: event-cli dlq groups")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from event_monitor.bus.dead_groups import (
     Letters,
     Place,
-    check_group,
+    check_groups,
     choose,
     forget_empty_groups,
     read_groups,
@@ -72,9 +72,9 @@ class DeadLetterQueue:
         return dropped
 
     async def _settle(self, state: DeliveryState, wanted: Letters) -> int:
-        if wanted.group is not None:
-            group = wanted.group
-            await self._store.read(lambda connection: check_group(connection, group))
+        if wanted.groups:
+            await self._store.catch_up()
+            await self._store.read(lambda connection: check_groups(connection, wanted.groups))
         total = 0
         after: Place | None = None
         while True:

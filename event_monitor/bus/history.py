@@ -373,7 +373,7 @@ def read_dead_letters(
     for column, value in (
         ("d.target", wanted.target),
         ("d.event_id", wanted.event_id),
-        ("d.dead_group", wanted.group),
+        ("d.dead_group", wanted.groups[0] if len(wanted.groups) == 1 else None),
     ):
         if value is not None:
             conditions.append(f"{column} = ?")
@@ -382,7 +382,7 @@ def read_dead_letters(
         conditions.append(f"(d.event_id, d.target) {'<' if newest_first else '>'} (?, ?)")
         values.extend(after)
     order = "DESC" if newest_first else "ASC"
-    by = "deliveries_dead" if wanted.group is None else "deliveries_group"
+    by = "deliveries_dead" if len(wanted.groups) != 1 else "deliveries_group"
     cursor = connection.execute(
         f"SELECT {_COLUMNS}, d.target, d.attempts, d.errors, d.updated_at FROM deliveries d INDEXED BY {by} "
         f"JOIN events e ON e.id = d.event_id WHERE {' AND '.join(conditions)} "

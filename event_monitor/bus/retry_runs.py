@@ -20,7 +20,7 @@ import msgspec
 from event_monitor.bus.dead_groups import (
     Letters,
     Place,
-    check_group,
+    check_groups,
     choose,
     count,
     forget_empty_groups,
@@ -85,7 +85,7 @@ def letters_of(request: DeadLetterSelection, *, until: str | None) -> Letters:
         pattern=TopicPattern(request.event_type) if request.event_type else None,
         target=request.target,
         event_id=request.event_id,
-        group=request.group,
+        groups=request.groups,
         until=until,
     )
 
@@ -157,15 +157,12 @@ class RetryDesk:
             raise Conflict(f"{live} retries are under way", "wait for one of them, or stop one")
 
         def insert(ledger: Ledger) -> tuple[int, int]:
-            if wanted.group is not None:
-                check_group(ledger.connection, wanted.group)
             letters = count(ledger.connection, wanted)
             return (_insert(ledger.connection, request, letters, now), letters) if letters else (0, 0)
 
-        if wanted.group is not None:
-            group = wanted.group
+        if wanted.groups:
             await self._bus.store.catch_up()
-            await self._bus.store.read(lambda connection: check_group(connection, group))
+            await self._bus.store.read(lambda connection: check_groups(connection, wanted.groups))
         number, letters = await self._bus.store.write(insert)
         job = _Job(
             id=number,
@@ -254,7 +251,7 @@ class _Run:
             event_id=job.request.event_id,
             target=job.request.target,
             event_type=job.request.event_type,
-            group=job.request.group,
+            groups=list(job.request.groups),
             begun_by=job.begun_by,
             created_at=job.created_at,
             ended_at=job.ended_at,

@@ -8,19 +8,22 @@ import msgspec
 
 from event_monitor.messages.base import Message, Number, Reason
 
+Groups = Annotated[tuple[Number, ...], msgspec.Meta(max_length=1_000)]
+
 Rate = Annotated[float, msgspec.Meta(ge=0.01, le=100_000.0)]
 """Dead letters a second."""
 
 
 class DeadLetterSelection(Message, frozen=True):
     """Which dead letters are meant: those that fit all that is named, every one with ``all``.
-    ``event_type`` is a topic pattern, ``group`` the number of a ``DeadGroup``; ``until`` leaves out what
-    was given up later than that (ISO 8601), which whoever decides has not seen."""
+    ``event_type`` is a topic pattern, ``groups`` the numbers of ``DeadGroup``s of which one must fit;
+    ``until`` leaves out what was given up later than that (ISO 8601), which whoever decides has not
+    seen."""
 
     event_id: Number | None = None
     target: str | None = None
     event_type: str | None = None
-    group: Number | None = None
+    groups: Groups = ()
     until: str | None = None
     all: bool = False
 

@@ -140,21 +140,21 @@ async def test_a_group_is_walked_retried_and_dropped_alone(tmp_path: Path) -> No
     async with dead(tmp_path / "e.db", "a.x", "b.x", "a.x", "a.x") as (bus, failing):
         queue = bus.dead_letter_queue
         a, b = (await queue.groups(anything, 10)).groups
-        page, more = await queue.page(Letters(group=a.id), limit=2)
+        page, more = await queue.page(Letters(groups=(a.id,)), limit=2)
         assert ([letter.id for letter in page], more) == ([1, 3], True)
-        page, more = await queue.page(Letters(group=a.id), after=(3, "r"), limit=2)
+        page, more = await queue.page(Letters(groups=(a.id,)), after=(3, "r"), limit=2)
         assert ([letter.id for letter in page], more) == ([4], False)
-        page, more = await queue.page(Letters(group=a.id), newest_first=True, limit=2)
+        page, more = await queue.page(Letters(groups=(a.id,)), newest_first=True, limit=2)
         assert ([letter.id for letter in page], more) == ([4, 3], True)
         failing.broken = False
-        assert await queue.retry(Letters(group=a.id)) == 3
+        assert await queue.retry(Letters(groups=(a.id,))) == 3
         await bus.settled()
         assert (failing.seen, len(queue)) == ([1, 3, 4], 1)
-        assert await queue.drop(Letters(group=b.id)) == 1
+        assert await queue.drop(Letters(groups=(b.id,))) == 1
         assert len(queue) == 0
         await bus.store.flush()
         with pytest.raises(NotFound):
-            await queue.retry(Letters(group=b.id))
+            await queue.retry(Letters(groups=(b.id,)))
 
 
 async def test_what_died_after_the_person_looked_is_left_alone(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ async def test_what_died_after_the_person_looked_is_left_alone(tmp_path: Path) -
         seen = await queue.groups(anything, 10)
         await bus.publish("a.x", {"file": "/late"})
         await bus.settled()
-        assert await queue.drop(Letters(group=seen.groups[0].id, until=seen.at)) == 2
+        assert await queue.drop(Letters(groups=(seen.groups[0].id,), until=seen.at)) == 2
         assert [letter.id for letter in (await queue.page())[0]] == [3]
 
 
@@ -250,7 +250,7 @@ async def test_nothing_to_retry_is_no_run(tmp_path: Path) -> None:
         assert (await desk.begin(StartRetryRun(all=True, rate=1))).state is RetryState.DONE
         assert desk.reports() == []
         with pytest.raises(NotFound):
-            await desk.begin(StartRetryRun(group=7, rate=1))
+            await desk.begin(StartRetryRun(groups=(7,), rate=1))
 
 
 async def test_a_run_goes_on_after_a_restart(tmp_path: Path) -> None:
