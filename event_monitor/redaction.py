@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,3 +38,45 @@ def _member(key: Any, value: Any, words: tuple[str, ...]) -> Any:
 
 def _normal(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
+
+
+# --- what a person edits --------------------------------------------------------------------
+
+_HIDDEN = re.compile(r"\[masked \d+\]")
+
+
+def hide(value: Any, words: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+    """A copy for a person to edit, in which each secret is a mark of its own, and what the marks stand
+    for. A mark may be moved or removed with what is around it."""
+    hidden: dict[str, Any] = {}
+    return _hide(value, tuple(map(_normal, words)), hidden), hidden
+
+
+def _hide(value: Any, words: tuple[str, ...], hidden: dict[str, Any]) -> Any:
+    if isinstance(value, list | tuple):
+        return [_hide(item, words, hidden) for item in value]
+    if not isinstance(value, dict):
+        return value
+    shown: dict[Any, Any] = {}
+    for key, item in value.items():
+        if _member(key, item, words) == MASKED:
+            mark = f"[masked {len(hidden) + 1}]"
+            hidden[mark] = item
+            shown[key] = mark
+        else:
+            shown[key] = _hide(item, words, hidden)
+    return shown
+
+
+def unhide(value: Any, hidden: dict[str, Any], place: str = "$") -> Any:
+    """What a person made of a copy, with the secrets again where their marks are. Raises ``ValueError``
+    with the place of a mark that stands for nothing."""
+    if isinstance(value, dict):
+        return {key: unhide(item, hidden, f"{place}.{key}") for key, item in value.items()}
+    if isinstance(value, list):
+        return [unhide(item, hidden, f"{place}[{number}]") for number, item in enumerate(value)]
+    if isinstance(value, str) and (value in hidden or _HIDDEN.fullmatch(value)):
+        if value not in hidden:
+            raise ValueError(f"{place}: {value} stands for no secret of this payload")
+        return hidden[value]
+    return value
