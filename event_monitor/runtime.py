@@ -29,6 +29,7 @@ from event_monitor.control.server import ControlServer
 from event_monitor.control.spool import Spool
 from event_monitor.dead_letter_answers import DeadLetterAnswers
 from event_monitor.errors import HomeUnusable, StoreUnavailable
+from event_monitor.explorer_answers import ExplorerAnswers
 from event_monitor.kill_switch import KillSwitch
 from event_monitor.messages import GetService, Message
 from event_monitor.model import Severity
@@ -210,6 +211,7 @@ class Runtime:
                 **self.desk.handlers,
                 **ReplayAnswers(self.replays, self.bus, self.subscriptions).handlers,
                 **DeadLetterAnswers(self.bus, self.retries).handlers,
+                **ExplorerAnswers(self.bus, self.settings.mask).handlers,
                 **self.watchdog.tasks.handlers,
                 GetService: details.answer,
             },

@@ -18,13 +18,13 @@ from event_monitor.model import PRIORITIES, Delivery, DeliveryError, DeliverySta
 from event_monitor.replies import DeadLetter
 from event_monitor.topics import TopicPattern
 
-_COLUMNS = (
+COLUMNS = (
     "e.id, e.timestamp, e.event_type, e.payload, e.status, e.retry_count, e.priority, e.source, e.key, "
     "e.expires_at, e.schema_version, e.correlation_id, e.causation_id, e.replay_of, e.traceparent, e.depth"
 )
-_WIDTH = _COLUMNS.count(",") + 1
+_WIDTH = COLUMNS.count(",") + 1
 _STATUSES = {status.value: status for status in Status}
-_SIMPLE_STATES = {Status.PENDING: DeliveryState.QUEUED, Status.EXPIRED: DeliveryState.EXPIRED}
+SIMPLE_STATES = {Status.PENDING: DeliveryState.QUEUED, Status.EXPIRED: DeliveryState.EXPIRED}
 _decode_errors = msgspec.json.Decoder(tuple[DeliveryError, ...]).decode
 _decode_targets = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
@@ -62,7 +62,7 @@ class StoredDelivery:
 
 
 def to_event(row: Sequence[Any]) -> Event:
-    """An event from the columns of ``_COLUMNS``. A payload that cannot be read is shown as such."""
+    """An event from the columns of ``COLUMNS``. A payload that cannot be read is shown as such."""
     try:
         payload = _decode_payload(row[3])
     except (msgspec.DecodeError, TypeError):
@@ -106,7 +106,7 @@ def next_queued(connection: sqlite3.Connection, rank: int, after: int, limit: in
     """The next queued events of a priority after an id: at most ``limit``, and no more than one
     beyond ``budget`` bytes of payload."""
     cursor = connection.execute(
-        f"SELECT {_COLUMNS}, r.targets FROM events e INDEXED BY events_queue "
+        f"SELECT {COLUMNS}, r.targets FROM events e INDEXED BY events_queue "
         "LEFT JOIN routes r ON r.id = e.route "
         "WHERE e.queued IS NOT NULL AND e.priority = ? AND e.id > ? ORDER BY e.id LIMIT ?",
         (rank, after, limit),
@@ -161,7 +161,7 @@ def next_stored(
     """The next queued deliveries of a target and priority on disk, the oldest event first, without
     those of the events in ``skip``."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS}, d.attempts, d.errors FROM deliveries d JOIN events e ON e.id = d.event_id "
+        f"SELECT {COLUMNS}, d.attempts, d.errors FROM deliveries d JOIN events e ON e.id = d.event_id "
         "WHERE d.state = 'queued' AND d.target = ? AND d.priority = ? ORDER BY d.event_id LIMIT ?",
         (target, rank, limit + len(skip)),
     ).fetchall()
@@ -208,7 +208,7 @@ def read_events(
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     order = "DESC" if newest_first else "ASC"
     cursor = connection.execute(
-        f"SELECT {_COLUMNS} FROM events e {where} ORDER BY e.id {order} LIMIT ?", (*values, SCAN_LIMIT)
+        f"SELECT {COLUMNS} FROM events e {where} ORDER BY e.id {order} LIMIT ?", (*values, SCAN_LIMIT)
     )
     events: list[Event] = []
     following: int | None = None
@@ -271,7 +271,7 @@ def scan_events(
     typed, values = ("AND e.event_type = ?", (event_type,)) if event_type is not None else ("", ())
     # The plus keeps SQLite from sorting by way of the index on timestamps.
     return connection.execute(
-        f"SELECT {_COLUMNS} FROM events e WHERE e.id > ? AND e.id <= ? {typed} "
+        f"SELECT {COLUMNS} FROM events e WHERE e.id > ? AND e.id <= ? {typed} "
         "AND +e.timestamp >= ? AND +e.timestamp < ? ORDER BY e.id LIMIT ?",
         (after_id, last_id, *values, since, until, limit),
     )
@@ -282,7 +282,7 @@ def read_event(
 ) -> tuple[Event, tuple[str, ...], list[Delivery]] | None:
     """An event, the targets it was routed to, and its deliveries that were not simply done."""
     row = connection.execute(
-        f"SELECT {_COLUMNS}, r.targets FROM events e LEFT JOIN routes r ON r.id = e.route WHERE e.id = ?",
+        f"SELECT {COLUMNS}, r.targets FROM events e LEFT JOIN routes r ON r.id = e.route WHERE e.id = ?",
         (event_id,),
     ).fetchone()
     if row is None:
@@ -309,14 +309,14 @@ def read_recent(
 ) -> list[tuple[Event, tuple[str, ...], dict[str, DeliveryState]]]:
     """The newest events, the oldest of them first, with their targets and how each delivery stands."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS}, r.targets FROM events e LEFT JOIN routes r ON r.id = e.route "
+        f"SELECT {COLUMNS}, r.targets FROM events e LEFT JOIN routes r ON r.id = e.route "
         "ORDER BY e.id DESC LIMIT ?",
         (limit,),
     ).fetchall()
     recent = []
     for row in reversed(rows):
         event = to_event(row)
-        simple = _SIMPLE_STATES.get(event.status, DeliveryState.DELIVERED)
+        simple = SIMPLE_STATES.get(event.status, DeliveryState.DELIVERED)
         owed = () if event.status is Status.SAMPLED else _decode_targets(row[_WIDTH] or "[]")
         states = dict.fromkeys(owed, simple)
         for target, state in connection.execute(
@@ -332,7 +332,7 @@ def read_causes(connection: sqlite3.Connection, event: Event, limit: int = 32) -
     causes: list[Event] = []
     while event.causation_id is not None and len(causes) < limit:
         row = connection.execute(
-            f"SELECT {_COLUMNS} FROM events e WHERE e.id = ?", (event.causation_id,)
+            f"SELECT {COLUMNS} FROM events e WHERE e.id = ?", (event.causation_id,)
         ).fetchone()
         if row is None:
             break
@@ -344,7 +344,7 @@ def read_causes(connection: sqlite3.Connection, event: Event, limit: int = 32) -
 def read_effects(connection: sqlite3.Connection, event_id: int, limit: int = 100) -> list[Event]:
     """What an event caused directly, the oldest first."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM events e WHERE e.causation_id = ? ORDER BY e.id LIMIT ?", (event_id, limit)
+        f"SELECT {COLUMNS} FROM events e WHERE e.causation_id = ? ORDER BY e.id LIMIT ?", (event_id, limit)
     ).fetchall()
     return [to_event(row) for row in rows]
 
@@ -384,7 +384,7 @@ def read_dead_letters(
     order = "DESC" if newest_first else "ASC"
     by = "deliveries_dead" if len(wanted.groups) != 1 else "deliveries_group"
     cursor = connection.execute(
-        f"SELECT {_COLUMNS}, d.target, d.attempts, d.errors, d.updated_at FROM deliveries d INDEXED BY {by} "
+        f"SELECT {COLUMNS}, d.target, d.attempts, d.errors, d.updated_at FROM deliveries d INDEXED BY {by} "
         f"JOIN events e ON e.id = d.event_id WHERE {' AND '.join(conditions)} "
         f"ORDER BY d.event_id {order}, d.target {order}",
         values,

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Subscribe,
         Unsubscribe,
     )
+    from event_monitor.messages.explorer import FindMoment, HistoryFilter, HistoryTerms, QueryHistory
     from event_monitor.messages.replay import (
         ControlReplay,
         GetHistogram,
@@ -75,7 +76,7 @@ if TYPE_CHECKING:
         SetMaintenance,
     )
 
-_MODULES = ("base", "events", "dead_letters", "replay", "services", "system")
+_MODULES = ("base", "events", "dead_letters", "explorer", "replay", "services", "system")
 
 __all__ = [
     "AcknowledgeAlerts",
@@ -85,6 +86,7 @@ __all__ = [
     "CorrectDeadLetter",
     "DeadLetterSelection",
     "DropDeadLetters",
+    "FindMoment",
     "ForgetService",
     "GetAnalytics",
     "GetEvent",
@@ -94,6 +96,8 @@ __all__ = [
     "GetState",
     "GetStats",
     "GetTasks",
+    "HistoryFilter",
+    "HistoryTerms",
     "Message",
     "Number",
     "Ping",
@@ -110,6 +114,7 @@ __all__ = [
     "QueryDiscovered",
     "QueryEvents",
     "QueryHealth",
+    "QueryHistory",
     "QueryReplayTargets",
     "QueryReplayed",
     "QueryReplays",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from event_monitor.dead_letter_replies import Corrected, DeadGroups, RetryRun, RetryRuns
+from event_monitor.explorer_replies import HistoryPage, Moment
 from event_monitor.messages.base import Message
 from event_monitor.messages.dead_letters import (
     ControlRetryRun,
@@ -28,6 +29,7 @@ from event_monitor.messages.events import (
     Subscribe,
     Unsubscribe,
 )
+from event_monitor.messages.explorer import FindMoment, QueryHistory
 from event_monitor.messages.replay import (
     ControlReplay,
     GetHistogram,
@@ -151,6 +153,8 @@ AnyMessage = (
     | GetState
     | GetTasks
     | QueryEvents
+    | QueryHistory
+    | FindMoment
     | GetEvent
     | QueryDeadLetters
     | QueryDeadGroups
@@ -200,6 +204,8 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     GetState: StateReport,
     GetTasks: Tasks,
     QueryEvents: EventPage,
+    QueryHistory: HistoryPage,
+    FindMoment: Moment,
     GetEvent: EventDetail,
     QueryDeadLetters: DeadLetterPage,
     QueryDeadGroups: DeadGroups,
