@@ -42,7 +42,7 @@ class ExplorerAnswers:
         wanted = make_ready(message.where, self._bus.clock.wall())
         limit = min(message.limit, _MAX_LIMIT)
 
-        def read(connection: sqlite3.Connection) -> r.HistoryPage:
+        def look(connection: sqlite3.Connection) -> r.HistoryPage:
             if message.ids:
                 found = explorer.Found(explorer.read_rows(connection, message.ids), None, 0, None)
             else:
@@ -57,6 +57,14 @@ class ExplorerAnswers:
                 )
             return self._page(connection, message, found)
 
+        def read(connection: sqlite3.Connection) -> r.HistoryPage:
+            # One transaction, so that the ends belong to the page.
+            connection.execute("BEGIN")
+            try:
+                return look(connection)
+            finally:
+                connection.execute("COMMIT")
+
         if message.ids or message.before_id is None:
             await self._bus.store.catch_up()
         return await self._bus.store.read(read)
@@ -66,8 +74,11 @@ class ExplorerAnswers:
     ) -> r.HistoryPage:
         oldest, newest = explorer.ends(connection)
         missed, capped = 0, False
-        if message.newest_first and message.after_id is not None and found.cursor is not None:
-            missed, capped = explorer.count_between(connection, message.after_id, found.cursor)
+        if message.after_id is not None and newest is not None:
+            if message.ids:
+                missed, capped = explorer.count_between(connection, message.after_id, newest + 1)
+            elif message.newest_first and found.cursor is not None:
+                missed, capped = explorer.count_between(connection, message.after_id, found.cursor)
         return r.HistoryPage(
             rows=[] if message.full else self._rows(connection, found.rows),
             events=[to_event(row) for row in found.rows] if message.full else [],

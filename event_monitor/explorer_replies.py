@@ -27,9 +27,9 @@ class HistoryPage(Reply, frozen=True):
     """``cursor`` is the id to go on from (as ``before_id``, or ``after_id`` when reading upwards);
     ``None`` at the end. A page may be short, even empty, although there is more: ``scanned`` events at
     most were looked at, back (or on) to the time ``reached``. ``oldest_id`` and ``newest_id`` are the
-    ends of all history. ``between`` counts the events, whether they pass or not, from ``after_id`` up to
-    the cursor of a page that begins with the newest: what a follower has missed; ``capped`` says that
-    there are more than so many."""
+    ends of all history. ``between`` counts events, whether they pass or not: from ``after_id`` up to the
+    cursor of a page that begins with the newest, which is what a follower has missed; from ``after_id``
+    on, if the page is of ``ids``. ``capped`` says that there are more than so many."""
 
     rows: list[HistoryRow] = []
     events: list[Event] = []

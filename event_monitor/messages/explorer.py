@@ -35,9 +35,9 @@ class HistoryFilter(HistoryTerms, frozen=True, kw_only=True, forbid_unknown_fiel
 
 class QueryHistory(Message, tag="query_history", frozen=True):
     """A page of the events that pass ``where``, between ``after_id`` and ``before_id`` (both exclusive),
-    from the newest down or from the oldest up, or those of ``ids``. Answers ``HistoryPage`` after
-    having looked at a bounded number of events, whatever the filter. With ``full`` the page holds
-    ``events``, else ``rows``."""
+    from the newest down or from the oldest up; or the events of ``ids``, wherever they are. Answers
+    ``HistoryPage`` after having looked at a bounded number of events, whatever the filter. With ``full``
+    the page holds ``events``, else ``rows``."""
 
     where: HistoryFilter = HistoryFilter()
     before_id: Number | None = None
