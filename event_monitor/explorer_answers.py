@@ -44,7 +44,7 @@ class ExplorerAnswers:
 
         def look(connection: sqlite3.Connection) -> r.HistoryPage:
             if message.ids:
-                found = explorer.Found(explorer.read_rows(connection, message.ids), None, 0, None)
+                found = explorer.read_rows(connection, message.ids)
             else:
                 found = explorer.read_page(
                     connection,

@@ -123,18 +123,18 @@ def read_page(
     return Found(rows, None, scanned, None if edge is None else _time_of(connection, edge))
 
 
-def read_rows(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Row]:
-    """Those of the events that are there, the newest first, as far as ``PAGE_BYTES`` goes."""
+def read_rows(connection: sqlite3.Connection, ids: Sequence[int]) -> Found:
+    """Those of the events that are there, the newest first. The page ends when it holds ``PAGE_BYTES``:
+    then its cursor is the id below which the others lie."""
     rows: list[Row] = []
     size = 0
-    cursor = _fetch(_Walk(connection, 0, 0, True), ids, "", [])
-    for row in cursor:
-        rows.append(row)
-        size += len(row[3])
-        if size > PAGE_BYTES:
-            break
-    cursor.close()
-    return rows
+    with contextlib.closing(_fetch(_Walk(connection, 0, 0, True), ids, "", [])) as cursor:
+        for row in cursor:
+            rows.append(row)
+            size += len(row[3])
+            if size > PAGE_BYTES:
+                return Found(rows, row[0], len(rows), row[1])
+    return Found(rows, None, len(rows), None)
 
 
 def count_between(connection: sqlite3.Connection, low: int, high: int) -> tuple[int, bool]:
