@@ -16,9 +16,10 @@ from event_monitor.cli.connection import Connection
 from event_monitor.cli.output import Printer, ReaderGone, confirm, report, report_error, terminal_width
 from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
 from event_monitor.grammar.json_lines import history_json
-from event_monitor.grammar.parser import HelpWanted, VersionWanted, find_command, parse, to_message
+from event_monitor.grammar.parser import HelpWanted, VersionWanted, asked_for, parse, to_message
 from event_monitor.grammar.publishing import letters_message
-from event_monitor.grammar.spec import Invocation
+from event_monitor.grammar.reading import Part, read
+from event_monitor.grammar.spec import Invocation, Option
 from event_monitor.messages import (
     AdoptService,
     DropDeadLetters,
@@ -59,12 +60,12 @@ def run(arguments: Sequence[str]) -> int:
     Raises ``OSError`` if a standard stream or the spool fails, ``UnicodeError`` for input that is
     not UTF-8.
     """
-    path, options, asked = find_command(arguments)
-    if path == ("hook",) and asked is None:
+    reading = read(arguments)
+    if reading.path == ("hook",) and asked_for(reading, arguments) is None:
         # With whatever options: the exit status of a usage error would block the assistant's tool.
         from event_monitor.cli import hook
 
-        hook.run(_home_in(options))
+        hook.run(next((part.text for part in reading.parts if _names_home(part)), None))
     try:
         session = _Session(parse(arguments))
         return _HANDLERS.get(session.invocation.command.path, _ask)(session)
@@ -78,13 +79,8 @@ def run(arguments: Sequence[str]) -> int:
         return report_error(error)
 
 
-def _home_in(options: Sequence[str]) -> str | None:
-    for index, word in enumerate(options):
-        if word.startswith("--home="):
-            return word.removeprefix("--home=")
-        if word == "--home" and index + 1 < len(options):
-            return options[index + 1]
-    return None
+def _names_home(part: Part) -> bool:
+    return part.kind == "value" and isinstance(part.item, Option) and part.item.name == "home"
 
 
 def _show_help(path: tuple[str, ...]) -> int:

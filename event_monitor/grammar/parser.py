@@ -1,19 +1,17 @@
-"""Turns words into an ``Invocation``, with parsers made from the table of commands."""
+"""Turns words into an ``Invocation``, after the tables of commands."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any
 
 from event_monitor.errors import InvalidRequest
-from event_monitor.grammar.commands import BY_PATH, COMMANDS, GLOBAL_OPTIONS, subcommands
+from event_monitor.grammar.commands import EVENT_CLI, Table
+from event_monitor.grammar.reading import Part, Reading, options_of, read
 from event_monitor.grammar.spec import Argument, Command, Invocation, Option
 from event_monitor.messages import Message
 
 _HELP_FLAGS = ("-h", "--help")
-_GLOBAL_FLAGS = tuple(option.flag for option in GLOBAL_OPTIONS)
 _LARGEST = 2**63 - 1
 
 
@@ -29,22 +27,29 @@ class VersionWanted(Exception):
     """The words ask for the version."""
 
 
-def parse(words: Sequence[str]) -> Invocation:
+class UsageError(InvalidRequest):
+    """A command line that is not understood. ``word`` is the index of the word that is wrong, or the
+    number of words where one is missing at the end."""
+
+    def __init__(self, message: str, advice: str, word: int) -> None:
+        super().__init__(message, advice)
+        self.word = word
+
+
+def parse(words: Sequence[str], table: Table = EVENT_CLI) -> Invocation:
     """Understand a command line.
 
-    Raises ``InvalidRequest`` that says what is wrong and where help is, ``HelpWanted`` or
+    Raises ``UsageError`` that says what is wrong and where help is, ``HelpWanted`` or
     ``VersionWanted``.
     """
-    path, rest, asked = find_command(words)
-    if asked is not None:
+    reading = read(words, table)
+    if (asked := asked_for(reading, words)) is not None:
         raise asked
-    command = BY_PATH.get(path)
-    if command is None:
-        raise _no_such_command(path, rest)
-    parser = _parser(command)
-    parsed = vars(parser.parse_args(_with_values_attached(command, rest)))
-    output, home = parsed.pop("output"), parsed.pop("home")
-    return Invocation(command=command, values=parsed, output=output, home=home)
+    if reading.command is None:
+        raise _no_such_command(reading, len(words), table)
+    values = _values(reading, reading.command, len(words), table)
+    output, home = values.pop("output", None), values.pop("home", None)
+    return Invocation(command=reading.command, values=values, output=output, home=home)
 
 
 def to_message(invocation: Invocation) -> Message:
@@ -55,110 +60,107 @@ def to_message(invocation: Invocation) -> Message:
     return invocation.command.build(invocation.values)
 
 
-def find_command(words: Sequence[str]) -> tuple[tuple[str, ...], list[str], Exception | None]:
-    """The longest command path at the front of ``words``, what is left of them (global options that
-    stand before the command included), and the wish for help or the version, if there is one."""
-    path: tuple[str, ...] = ()
-    rest: list[str] = []
-    index = 0
-    while index < len(words) and words[index] != "--":
-        word = words[index]
-        if not word.startswith("-") or word == "-":
-            if not any(command.path[: len(path) + 1] == (*path, word) for command in COMMANDS):
-                break
-            path = (*path, word)
-        elif word in _GLOBAL_FLAGS:
-            rest += words[index : index + 2]
-            index += 1
-        elif path:
-            break
-        elif word == "--version":
-            return path, rest, VersionWanted()
-        else:
-            rest.append(word)
-        index += 1
-    rest += words[index:]
-    end = rest.index("--") if "--" in rest else len(rest)
-    wants_help = any(word in _HELP_FLAGS for word in rest[:end])
-    return path, rest, HelpWanted(path) if wants_help else None
+def asked_for(reading: Reading, words: Sequence[str]) -> Exception | None:
+    """The wish for help or for the version that a command line expresses, if it does."""
+    named = len(reading.path)
+    for part in reading.parts:
+        if part.kind == "command":
+            named -= 1
+        elif part.kind == "option" and part.text == "--version" and named == len(reading.path):
+            return VersionWanted()
+    end = next((part.index for part in reading.parts if part.kind == "separator"), len(words))
+    return HelpWanted(reading.path) if any(word in _HELP_FLAGS for word in words[:end]) else None
 
 
-def _no_such_command(path: tuple[str, ...], rest: Sequence[str]) -> InvalidRequest:
-    values = [value for flag, value in pairwise(rest) if flag in _GLOBAL_FLAGS]
-    unknown = next((word for word in rest if not word.startswith("--") and word not in values), None)
-    names = ", ".join(dict.fromkeys(command.path[len(path)] for command in subcommands(path)))
-    where = f" {' '.join(path)}" if path else ""
+def _no_such_command(reading: Reading, end: int, table: Table) -> UsageError:
+    path = reading.path
+    names = ", ".join(table.next_words(path))
+    unknown = next((part for part in reading.parts if part.kind == "argument"), None)
     if unknown is None:
-        return InvalidRequest(f"no command is named after event-cli{where}", f"take one of {names}")
-    return InvalidRequest(f"unknown command {' '.join((*path, unknown))!r}", f"take one of {names}")
+        stray = next((part for part in reading.parts if part.kind == "option" and part.item is None), None)
+        if stray is not None:
+            return UsageError(f"{stray.text} stands before no command", f"take one of {names}", stray.index)
+        where = " ".join(word for word in (table.program, *path) if word)
+        return UsageError(f"no command is named after {where}", f"take one of {names}", end)
+    name = " ".join((*path, unknown.text))
+    return UsageError(
+        f"unknown command {name!r}", _advice(unknown.text, table.next_words(path)), unknown.index
+    )
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports mistakes as ``InvalidRequest`` instead of ending the process."""
+def _advice(word: str, known: Sequence[str]) -> str:
+    # Only a mistake pays for the import.
+    from difflib import get_close_matches
 
-    def error(self, message: str) -> NoReturn:
-        raise InvalidRequest(message, f"see {self.prog} --help")
+    near = get_close_matches(word, known, 1)
+    return f"did you mean {near[0]}?" if near else f"take one of {', '.join(known)}"
 
 
-def _parser(command: Command) -> argparse.ArgumentParser:
-    parser = _Parser(prog=f"event-cli {command.name}", add_help=False, allow_abbrev=False)
+def _values(reading: Reading, command: Command, end: int, table: Table) -> dict[str, Any]:
+    options = options_of(command, table)
+    values: dict[str, Any] = {argument.name: None for argument in command.arguments}
+    values |= {argument.name: [] for argument in command.arguments if argument.many}
+    values |= {o.name: False if o.kind == "flag" else o.default for o in options.values()}
+    hint = table.where_help_is(command.path)
+    lacking: Part | None = None
+    for part in reading.parts:
+        item = part.item
+        if lacking is not None and part.kind != "value":
+            raise _lacks_value(lacking, hint)
+        lacking = None
+        if part.kind in ("command", "separator"):
+            continue
+        if item is None:
+            raise _not_taken(part, command, options, hint)
+        if part.kind == "option":
+            if isinstance(item, Option) and item.kind == "flag":
+                values[item.name] = True
+            else:
+                lacking = part
+        elif item.many:
+            if values[item.name] is None:
+                values[item.name] = []
+            values[item.name].append(_value(item, part, hint))
+        else:
+            values[item.name] = _value(item, part, hint)
+    if lacking is not None:
+        raise _lacks_value(lacking, hint)
     for argument in command.arguments:
-        _add_argument(parser, argument)
-    for option in (*command.options, *GLOBAL_OPTIONS):
-        _add_option(parser, option)
-    return parser
+        if argument.required and values[argument.name] in (None, []):
+            raise UsageError(f"{argument.name.upper()} is missing: {argument.help}", hint, end)
+    return values
 
 
-def _add_argument(parser: argparse.ArgumentParser, argument: Argument) -> None:
-    count = {(True, True): "+", (True, False): None, (False, True): "*", (False, False): "?"}
-    settings: dict[str, Any] = {"nargs": count[argument.required, argument.many]}
-    if argument.choices:
-        settings["choices"] = argument.choices
-    if argument.integer:
-        settings["type"] = _whole_number
-    parser.add_argument(argument.name, metavar=argument.name.upper(), **settings)
+def _lacks_value(part: Part, hint: str) -> UsageError:
+    metavar = part.item.metavar if isinstance(part.item, Option) else ""
+    return UsageError(f"{part.text} needs a value ({metavar})", hint, part.index)
 
 
-def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
-    if option.kind == "flag":
-        parser.add_argument(option.flag, action="store_true", dest=option.name)
-        return
-    settings: dict[str, Any] = {"default": option.default}
-    if option.many:
-        settings["action"] = "append"
-    if option.kind == "integer":
-        settings["type"] = _whole_number
-    elif option.kind == "number":
-        settings["type"] = float
-    elif option.ignore_case:
-        settings["type"] = str.upper
-    if option.choices:
-        settings["choices"] = option.choices
-    parser.add_argument(option.flag, dest=option.name, metavar=option.metavar, **settings)
+def _not_taken(part: Part, command: Command, options: dict[str, Option], hint: str) -> UsageError:
+    if part.kind == "argument":
+        return UsageError(f"{part.text!r} is a word too many for {command.name}", hint, part.index)
+    flag = part.text.partition("=")[0]
+    if flag in options:
+        return UsageError(f"{flag} takes no value, but was given {part.text!r}", hint, part.index)
+    advice = _advice(flag, tuple(options)) if options else hint
+    return UsageError(f"unknown option {part.text}", advice if "mean" in advice else hint, part.index)
 
 
-def _whole_number(text: str) -> int:
-    if text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= _LARGEST:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-
-
-def _with_values_attached(command: Command, words: Sequence[str]) -> list[str]:
-    """``--since -15m`` as ``--since=-15m``: argparse takes a value that begins with a dash for an
-    option."""
-    options = (*command.options, *GLOBAL_OPTIONS)
-    flags = {option.flag for option in options}
-    valued = {option.flag for option in options if option.kind != "flag"}
-    attached: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        if word == "--":
-            return [*attached, word, *rest]
-        if word in valued:
-            value = next(rest, None)
-            if value is None or value in flags:
-                attached += [word] if value is None else [word, value]
-                continue
-            word = f"{word}={value}"
-        attached.append(word)
-    return attached
+def _value(item: Argument | Option, part: Part, hint: str) -> str | int | float:
+    name = item.flag if isinstance(item, Option) else item.name.upper()
+    text = part.text
+    kind = item.kind if isinstance(item, Option) else "integer" if item.integer else "text"
+    if kind == "integer":
+        if text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= _LARGEST:
+            return int(text)
+        raise UsageError(f"{name}: {text!r} is not a whole number", hint, part.index)
+    if kind == "number":
+        try:
+            return float(text)
+        except ValueError:
+            raise UsageError(f"{name}: {text!r} is not a number", hint, part.index) from None
+    if isinstance(item, Option) and item.ignore_case:
+        text = text.upper()
+    if item.choices and text not in item.choices:
+        raise UsageError(f"{name}: {part.text!r} is not one of {', '.join(item.choices)}", hint, part.index)
+    return text

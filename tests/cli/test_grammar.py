@@ -15,7 +15,7 @@ from event_monitor.errors import InvalidRequest
 from event_monitor.grammar.commands import BY_PATH, COMMANDS, GLOBAL_OPTIONS, subcommands
 from event_monitor.grammar.completion import script
 from event_monitor.grammar.help import help_text
-from event_monitor.grammar.parser import HelpWanted, VersionWanted, parse, to_message
+from event_monitor.grammar.parser import HelpWanted, UsageError, VersionWanted, parse, to_message
 from event_monitor.grammar.spec import Command
 from event_monitor.messages import GetStats, PublishText, QueryEvents, Subscribe
 from event_monitor.model import Status
@@ -231,3 +231,41 @@ def test_completion_scripts_are_valid(shell: str, tmp_path: Path) -> None:
     file = tmp_path / "script"
     file.write_text(text)
     subprocess.run([program, "-n", str(file)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("frobnicate --x", 0),
+        ("dlq burn 1", 1),
+        ("dlq", 1),
+        ("--bogus stats", 0),
+        ("stats --live extra", 2),
+        ("stats --live=yes", 1),
+        ("events --since --until -1m", 1),
+        ("events --limit many", 2),
+        ("events --limit=many", 1),
+        ("publish a.b {} --priority soon", 4),
+        ("breaker a ajar", 2),
+        ("subscribe a.#", 2),
+        ("dlq show x", 2),
+    ],
+)
+def test_a_mistake_names_the_word_that_is_wrong(line: str, word: int) -> None:
+    with pytest.raises(UsageError) as mistake:
+        parse(shlex.split(line))
+    assert mistake.value.word == word
+
+
+def test_options_may_stand_between_arguments() -> None:
+    parsed = parse(shlex.split("breaker github --reason 'new disk' open"))
+    assert (parsed.values["service"], parsed.values["action"]) == ("github", "open")
+    parsed = parse(shlex.split("dlq retry 1 --target log 2"))
+    assert parsed.values["id"] == [1, 2]
+
+
+@pytest.mark.parametrize(("word", "meant"), [("publsh", "publish"), ("event", "events")])
+def test_a_word_that_is_nearly_right_is_recognised(word: str, meant: str) -> None:
+    with pytest.raises(UsageError) as mistake:
+        parse([word])
+    assert mistake.value.advice == f"did you mean {meant}?"

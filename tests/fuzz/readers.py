@@ -367,5 +367,5 @@ READERS = (
     Target("spool", _entries, _reading_entries, 2),
     Target("discovery", _declared, _discovering, 3),
     Target("wire", _wire_pieces, _speaking, 2),
-    Target("grammar", _command_line, _parsing, 8),
+    Target("grammar", _command_line, _parsing),
 )
