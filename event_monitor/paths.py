@@ -31,6 +31,11 @@ class HomePaths:
         return bool(self._socket)
 
     @property
+    def console_history(self) -> str:
+        """What was typed at the prompt of the console or of ``event-cli repl``."""
+        return os.path.join(self.bus_dir, "console-history")
+
+    @property
     def socket(self) -> str:
         """The control socket: in the home, or, where that path is too long for a socket, in the
         user's runtime directory under a name made from the home's path."""

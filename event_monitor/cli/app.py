@@ -67,16 +67,22 @@ def run(arguments: Sequence[str]) -> int:
 
         hook.run(next((part.text for part in reading.parts if _names_home(part)), None))
     try:
-        session = _Session(parse(arguments))
-        return _HANDLERS.get(session.invocation.command.path, _ask)(session)
+        return carry_out(parse(arguments))
     except HelpWanted as wanted:
         return _show_help(wanted.path)
     except VersionWanted:
         return _print(f"event-cli {__version__}")
-    except ReaderGone:
-        return 0
     except EventMonitorError as error:
         return report_error(error)
+
+
+def carry_out(invocation: Invocation) -> int:
+    """Carry out a command that was understood, print what it answers and return its exit status.
+    Raises ``EventMonitorError`` for what is refused, and what ``run`` raises."""
+    try:
+        return _HANDLERS.get(invocation.command.path, _ask)(_Session(invocation))
+    except ReaderGone:
+        return 0
 
 
 def _names_home(part: Part) -> bool:
@@ -302,6 +308,12 @@ def _adopt(session: _Session) -> int:
     return 0
 
 
+def _repl(session: _Session) -> int:
+    from event_monitor.cli.repl import repl
+
+    return repl(session.paths, session.invocation.output)
+
+
 def _completion(session: _Session) -> int:
     from event_monitor.cli.completion import offered_values
     from event_monitor.grammar.completion import script
@@ -325,4 +337,5 @@ _HANDLERS: dict[tuple[str, ...], Callable[[_Session], int]] = {
     ("dlq", "drop"): _drop_letters,
     ("services", "adopt"): _adopt,
     ("completion",): _completion,
+    ("repl",): _repl,
 }

@@ -33,7 +33,12 @@ ACTING = (
         path=("breaker",),
         summary="Show circuit breakers, or hold one",
         arguments=(
-            Argument(name="service", required=False, help="whose breaker; a target's is target:NAME"),
+            Argument(
+                name="service",
+                required=False,
+                help="whose breaker; a target's is target:NAME",
+                source="breakers",
+            ),
             Argument(
                 name="action",
                 required=False,
@@ -53,7 +58,12 @@ ACTING = (
         path=("health",),
         summary="Show the health of the services, or all about one",
         arguments=(
-            Argument(name="service", required=False, help="all about this one; a target is target:NAME"),
+            Argument(
+                name="service",
+                required=False,
+                help="all about this one; a target is target:NAME",
+                source="breakers",
+            ),
         ),
         examples=(
             Example("event-cli health", "startup, readiness and liveness of each"),
@@ -64,7 +74,7 @@ ACTING = (
     Command(
         path=("restart",),
         summary="Restart a service",
-        arguments=(Argument(name="service", help="which one"),),
+        arguments=(Argument(name="service", help="which one", source="services"),),
         options=(REASON,),
         examples=(Example("event-cli restart github", "end it and start it again"),),
         build=lambda values: RestartService(service=values["service"], reason=values["reason"], by=user()),

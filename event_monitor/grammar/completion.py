@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from event_monitor.grammar.commands import BY_PATH, COMMANDS, GLOBAL_OPTIONS, subcommands
-from event_monitor.grammar.spec import Argument, Command, Option, Source
+from event_monitor.grammar.spec import BUS_SOURCES, Argument, Command, Option, Source
 
 
 def script(shell: str) -> str:
@@ -125,7 +125,7 @@ def _shell_offers(item: Argument | Option) -> str:
         return f'"{" ".join(item.choices)}"'
     if item.source == "files":
         return '"@directories"'
-    return f'"$({_asking(item.source)})"' if item.source else '""'
+    return f'"$({_asking(item.source)})"' if item.source in BUS_SOURCES else '""'
 
 
 def _asking(source: Source) -> str:
@@ -180,7 +180,7 @@ def _fish_option(condition: str, option: Option) -> str:
 def _fish_offers(item: Argument | Option) -> str:
     if item.choices:
         return _quoted(" ".join(item.choices))
-    return f"'({_asking(item.source)})'" if item.source and item.source != "files" else ""
+    return f"'({_asking(item.source)})'" if item.source in BUS_SOURCES else ""
 
 
 def _quoted(text: str) -> str:

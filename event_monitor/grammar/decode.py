@@ -83,7 +83,7 @@ def payload_from_text(text: str) -> dict[str, Any]:
         return _payload_decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidEvent(
-            f"the payload is not a JSON object: {error}", """quote it for the shell: '{"name": "value"}'"""
+            f"the payload is not a JSON object: {error}", """give an object such as '{"name": "value"}'"""
         ) from None
 
 

@@ -64,8 +64,8 @@ LOOKING = (
         options=(
             TYPE,
             Option(name="status", metavar="S", help="only events with this status", choices=_STATUS_WORDS),
-            Option(name="since", metavar="T", help="not before this time"),
-            Option(name="until", metavar="T", help="before this time"),
+            Option(name="since", metavar="T", help="not before this time", source="times"),
+            Option(name="until", metavar="T", help="before this time", source="times"),
             Option(name="filter", metavar="REGEX", help="only events whose type or payload matches"),
             Option(
                 name="limit",
@@ -91,7 +91,12 @@ LOOKING = (
         summary="Show where an event of a type would go, and why",
         arguments=(
             Argument(name="type", help="an event type, such as mcp.server.down", source="types"),
-            Argument(name="payload", help="a JSON object, for rules that look into it", required=False),
+            Argument(
+                name="payload",
+                help="a JSON object, for rules that look into it",
+                required=False,
+                source="payload",
+            ),
         ),
         examples=(
             Example("event-cli routes mcp.server.down", "its targets and the rules that matched"),
@@ -126,7 +131,7 @@ LOOKING = (
         path=("alerts",),
         summary="Show or acknowledge alerts",
         options=(
-            Option(name="ack", metavar="ID", help="mark one alert as seen, or all"),
+            Option(name="ack", metavar="ID", help="mark one alert as seen, or all", source="alerts"),
             Option(name="limit", metavar="N", kind="integer", default=100, help="the newest N (default 100)"),
         ),
         examples=(

@@ -22,7 +22,12 @@ _PRIORITY_WORDS = tuple(str(priority) for priority in PRIORITIES)
 _TARGET = Option(name="target", metavar="NAME", help="only dead letters of this target", source="targets")
 _ALL = Option(name="all", kind="flag", help="every dead letter that the other options leave")
 _LETTER_IDS = Argument(
-    name="id", help="the id of an event with dead letters", required=False, many=True, integer=True
+    name="id",
+    help="the id of an event with dead letters",
+    required=False,
+    many=True,
+    integer=True,
+    source="dead_letters",
 )
 
 
@@ -81,7 +86,10 @@ PUBLISHING = (
                 source="types",
             ),
             Argument(
-                name="payload", help="a JSON object; - reads it from stdin (default {})", required=False
+                name="payload",
+                help="a JSON object; - reads it from stdin (default {})",
+                required=False,
+                source="payload",
             ),
         ),
         options=(
@@ -129,6 +137,7 @@ PUBLISHING = (
                 name="handler",
                 help="- prints events as JSON lines; exec:COMMAND gets each as JSON on "
                 "stdin; py:module:function is called with it",
+                source="handlers",
             ),
         ),
         options=(
@@ -180,7 +189,7 @@ PUBLISHING = (
     Command(
         path=("dlq", "show"),
         summary="Show the dead letters of an event with all errors",
-        arguments=(Argument(name="id", help="the id of the event", integer=True),),
+        arguments=(Argument(name="id", help="the id of the event", integer=True, source="dead_letters"),),
         options=(_TARGET,),
         examples=(Example("event-cli dlq show 4711", "payload, attempts and errors"),),
         build=lambda values: QueryDeadLetters(event_id=values["id"], target=values["target"]),

@@ -9,7 +9,7 @@ from event_monitor.grammar.shared import TIME_NOTE, TYPE
 from event_monitor.grammar.spec import Argument, Command, Example, Option, Values
 from event_monitor.messages import ControlReplay, Message, PlanReplay, QueryReplays, Speed, StartReplay
 
-_NUMBER = Argument(name="number", integer=True, help="the number of the replay")
+_NUMBER = Argument(name="number", integer=True, help="the number of the replay", source="replays")
 
 
 def speed_from_text(text: str) -> Speed:
@@ -59,8 +59,8 @@ REPLAYING = (
         path=("replay",),
         summary="Replay recorded events",
         options=(
-            Option(name="from", metavar="T", help="not before this time (needed)"),
-            Option(name="to", metavar="T", help="before this time (default: now)"),
+            Option(name="from", metavar="T", help="not before this time (needed)", source="times"),
+            Option(name="to", metavar="T", help="before this time (default: now)", source="times"),
             TYPE,
             Option(name="filter", metavar="REGEX", help="only events whose type or payload matches"),
             Option(
@@ -68,6 +68,7 @@ REPLAYING = (
                 metavar="N",
                 default="1",
                 help="0.1 to 100 times as fast as recorded, or max for no gaps (default 1)",
+                source="speeds",
             ),
             Option(
                 name="target",
@@ -118,7 +119,7 @@ REPLAYING = (
     Command(
         path=("replay", "speed"),
         summary="Change the speed of a replay",
-        arguments=(_NUMBER, Argument(name="speed", help="0.1 to 100, or max")),
+        arguments=(_NUMBER, Argument(name="speed", help="0.1 to 100, or max", source="speeds")),
         examples=(Example("event-cli replay speed 7 max", "wait for no gaps from now on"),),
         build=_set_speed,
     ),

@@ -36,7 +36,7 @@ SERVING = (
     Command(
         path=("services", "adopt"),
         summary="Have a server that your assistant declares started and watched",
-        arguments=(Argument(name="name", help="its name there"),),
+        arguments=(Argument(name="name", help="its name there", source="declared"),),
         options=(
             Option(name="scope", metavar="S", help="where it is declared", choices=_SCOPES),
             Option(name="project", metavar="DIR", help="the project that it belongs to", source="files"),
@@ -57,7 +57,7 @@ SERVING = (
     Command(
         path=("services", "forget"),
         summary="Undo services adopt",
-        arguments=(Argument(name="name", help="the service's name"),),
+        arguments=(Argument(name="name", help="the service's name", source="services"),),
         examples=(Example("event-cli services forget github", "end it and take it out of the settings"),),
         build=lambda values: ForgetService(service=values["name"], by=user()),
     ),

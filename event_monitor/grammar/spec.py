@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from event_monitor.messages import Message
 
 Kind = Literal["text", "flag", "integer", "number"]
-# What a shell or the console can offer for a value besides fixed choices.
-Source = Literal["", "types", "targets", "subscriptions", "files"]
+# What only the running bus knows, and a shell can ask it for.
+BusSource = Literal[
+    "types",
+    "targets",
+    "subscriptions",
+    "breakers",
+    "services",
+    "dead_letters",
+    "replays",
+    "alerts",
+    "declared",
+]
+BUS_SOURCES: tuple[BusSource, ...] = get_args(BusSource)
+# What a shell or a prompt can offer for a value besides fixed choices.
+Source = BusSource | Literal["", "files", "times", "speeds", "handlers", "payload", "commands"]
 Values = Mapping[str, Any]
 
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from event_monitor.grammar.spec import Argument, Command, Example
+from event_monitor.grammar.spec import BUS_SOURCES, Argument, Command, Example
 
 TOOLS = (
+    Command(
+        path=("repl",),
+        summary="Type commands at a prompt, with completion and history",
+        examples=(
+            Example("event-cli repl", 'event> publish build.done {"exit_code": 0}'),
+            Example("event-cli repl < commands.txt", "a command a line, without a prompt"),
+        ),
+        notes="At the prompt event-cli is left out, and JSON needs no quotes. Without a terminal every line "
+        "is carried out, and the exit status is that of the first one that failed.",
+    ),
     Command(
         path=("hook",),
         summary="Publish an assistant's hook input from stdin",
@@ -23,7 +33,7 @@ TOOLS = (
             Argument(
                 name="shell",
                 help="bash, zsh or fish; or the values that the scripts ask for",
-                choices=("bash", "zsh", "fish", "types", "targets", "subscriptions"),
+                choices=("bash", "zsh", "fish", *BUS_SOURCES),
             ),
         ),
         examples=(
