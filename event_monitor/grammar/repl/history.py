@@ -121,6 +121,19 @@ def _entries(data: bytes) -> list[str]:
     return found[-MAX_ENTRIES:]
 
 
+def _newest(entries: Sequence[str]) -> list[bytes]:
+    """As many of the newest entries as fill half of the file."""
+    kept: list[bytes] = []
+    room = _MAX_BYTES // 2
+    for entry in reversed(entries):
+        line = msgspec.json.encode(entry) + b"\n"
+        room -= len(line)
+        if room < 0:
+            break
+        kept.append(line)
+    return kept[::-1]
+
+
 def _append(path: str, line: bytes) -> None:
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
@@ -128,10 +141,10 @@ def _append(path: str, line: bytes) -> None:
     with _locked(path) as fd:
         os.write(fd, line)
         if os.fstat(fd).st_size > _MAX_BYTES:
-            kept = _entries(_tail(path))[-MAX_ENTRIES // 2 :]
+            kept = _newest(_entries(_tail(path)))
             draft = f"{path}.new"
             with open(os.open(draft, _FLAGS | os.O_TRUNC, 0o600), "wb") as file:
-                file.writelines(msgspec.json.encode(entry) + b"\n" for entry in kept)
+                file.writelines(kept)
             os.rename(draft, path)
 
 

@@ -12,6 +12,9 @@ from event_monitor.errors import InvalidRequest
 _CLOSED_BY = {"{": "}", "[": "]"}
 # What means something to a shell only: taken for a word it would be published, or searched for.
 _OPERATORS = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<"})
+_IN_JSON = re.compile(r"""[{}\[\]"']""")
+_IN_STRING = re.compile(r'["\\\n]')
+_ORDINARY = re.compile(r"""[^\s'"\\]*""")
 _NEEDS_QUOTES = re.compile(r"""[\s'"\\]|^\{""")
 _NO_SHELL = "quote it to mean the text, or use event-cli in a shell"
 
@@ -105,6 +108,9 @@ class _Scanner:
         text, start = self.text, self._at
         mark = text[start]
         self._at += 1
+        if mark not in "'\"\\":
+            self._at = _ORDINARY.match(text, start).end()  # type: ignore[union-attr]
+            return text[start : self._at]
         if mark == "'":
             end = text.find("'", start + 1)
             if end < 0:
@@ -113,13 +119,11 @@ class _Scanner:
             return text[start + 1 : end]
         if mark == '"':
             return self._double_quoted(start)
-        if mark == "\\":
-            if self._at == len(text):
-                self.open_at = start
-                return ""
-            self._at += 1
-            return "" if text[start + 1] == "\n" else text[start + 1]
-        return mark
+        if self._at == len(text):
+            self.open_at = start
+            return ""
+        self._at += 1
+        return "" if text[start + 1] == "\n" else text[start + 1]
 
     def _double_quoted(self, start: int) -> str:
         text, parts = self.text, list[str]()
@@ -143,9 +147,9 @@ class _Scanner:
     def _pass_json(self) -> None:
         """Go to where the brackets are balanced."""
         text, opened = self.text, list[int]()
-        while self._at < len(text):
-            place, mark = self._at, text[self._at]
-            self._at += 1
+        while (found := _IN_JSON.search(text, self._at)) is not None:
+            place, mark = found.start(), found[0]
+            self._at = found.end()
             if mark in "{[":
                 opened.append(place)
             elif mark in "}]":
@@ -165,13 +169,14 @@ class _Scanner:
                 raise LineError(
                     "' begins no text in JSON", 'write texts in double quotes: "text"', place, place + 1
                 )
+        self._at = len(text)
         self.open_at = opened[-1]
 
     def _pass_string(self, start: int) -> None:
         text = self.text
-        while self._at < len(text):
-            mark = text[self._at]
-            self._at += 1
+        while (found := _IN_STRING.search(text, self._at)) is not None:
+            mark = found[0]
+            self._at = found.end()
             if mark == '"':
                 return
             if mark == "\n":
