@@ -12,28 +12,16 @@ from typing import Any
 import msgspec
 
 from event_monitor import __version__
-from event_monitor.cli.connection import Connection
-from event_monitor.cli.output import Printer, ReaderGone, confirm, report, report_error, terminal_width
-from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
-from event_monitor.grammar.json_lines import history_json
+from event_monitor.cli.driver import drive
+from event_monitor.cli.output import Printer, ReaderGone, report_error, terminal_width
+from event_monitor.errors import EventMonitorError, InvalidRequest
 from event_monitor.grammar.parser import HelpWanted, VersionWanted, asked_for, parse, to_message
-from event_monitor.grammar.publishing import letters_message
 from event_monitor.grammar.reading import Part, read
 from event_monitor.grammar.spec import Invocation, Option
-from event_monitor.messages import (
-    AdoptService,
-    DropDeadLetters,
-    PlanAdoption,
-    QueryDeadLetters,
-    QueryEvents,
-    RetryDeadLetters,
-    StartReplay,
-    Subscribe,
-)
+from event_monitor.grammar.steps import steps_of
+from event_monitor.messages import QueryEvents, StartReplay, Subscribe
 from event_monitor.paths import HomePaths
-from event_monitor.replies import DeadLetterPage, Done
 
-_PAGE = 500
 _LIVE_SECONDS = 1.0
 _MAX_HELP_WIDTH = 100
 
@@ -46,11 +34,6 @@ class _Session:
         self.values: dict[str, Any] = invocation.values
         self.paths = HomePaths(invocation.home)
         self.printer = Printer(invocation.output)
-
-    def request(self) -> Any:
-        """Send the invocation's message and return the reply."""
-        with Connection(self.paths) as connection:
-            return connection.request(to_message(self.invocation))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -102,9 +85,8 @@ def _print(text: str) -> int:
 
 
 def _ask(session: _Session) -> int:
-    """One message, one reply."""
-    session.printer.reply(session.request())
-    return 0
+    """Whatever the grammar says about the command."""
+    return drive(steps_of(session.invocation), session.paths, session.printer)
 
 
 def _publish(session: _Session) -> int:
@@ -210,104 +192,6 @@ def _stats(session: _Session) -> int:
     return 0
 
 
-def _state(session: _Session) -> int:
-    reply = session.request()
-    if session.values["history"] and session.printer.json:
-        session.printer.lines(history_json(reply))
-    else:
-        session.printer.reply(reply)
-    return 0
-
-
-def _list_letters(session: _Session) -> int:
-    limit = session.values["limit"]
-    query = to_message(session.invocation)
-    letters: list[Any] = []
-    with Connection(session.paths) as connection:
-        while not limit or len(letters) < limit:
-            size = min(_PAGE, limit - len(letters)) if limit else _PAGE
-            page = connection.request(msgspec.structs.replace(query, limit=size))
-            letters += page.dead_letters
-            if not page.more or not page.dead_letters:
-                break
-            query = msgspec.structs.replace(query, after=(letters[-1].id, letters[-1].target))
-    session.printer.reply(DeadLetterPage(dead_letters=letters, more=False))
-    return 0
-
-
-def _show_letters(session: _Session) -> int:
-    message = to_message(session.invocation)
-    assert isinstance(message, QueryDeadLetters)
-    page = session.request()
-    if not page.dead_letters:
-        raise NotFound(f"event {message.event_id} has no dead letters", "event-cli dlq list shows which have")
-    if session.printer.json:
-        session.printer.reply(page)
-    else:
-        from event_monitor.grammar.render import dead_letter_detail
-
-        width = session.printer.width
-        session.printer.text("\n\n".join(dead_letter_detail(letter, width) for letter in page.dead_letters))
-    return 0
-
-
-def _retry_letters(session: _Session) -> int:
-    return _send_letters(session, letters_message(RetryDeadLetters, session.values))
-
-
-def _drop_letters(session: _Session) -> int:
-    values = session.values
-    asks = values["all"] and not values["yes"] and os.isatty(0)
-    messages = letters_message(DropDeadLetters, values)
-    if asks and not confirm("Drop all dead letters that match?"):
-        report("nothing was dropped")
-        return 1
-    return _send_letters(session, messages)
-
-
-def _send_letters(session: _Session, messages: Sequence[Any]) -> int:
-    """Send each message; one that is refused does not keep the others back."""
-    status, replies = 0, []
-    with Connection(session.paths) as connection:
-        for message in messages:
-            try:
-                replies.append(connection.request(message))
-            except NotFound as error:
-                status = max(status, report_error(error))
-    if replies:
-        text = replies[0].message if len(replies) == 1 else ""
-        session.printer.reply(Done(count=sum(reply.count for reply in replies), message=text))
-    return status
-
-
-def _adopt(session: _Session) -> int:
-    """Show what would be started, and do it on a person's word."""
-    from event_monitor.grammar.render import render_table
-    from event_monitor.grammar.shared import user
-
-    values, plan_for = session.values, to_message(session.invocation)
-    assert isinstance(plan_for, PlanAdoption)
-    with Connection(session.paths) as connection:
-        plan = connection.request(plan_for)
-        if not values["yes"]:
-            if not os.isatty(0):
-                raise InvalidRequest("nobody can be asked here", "look at it on a terminal, or add --yes")
-            sys.stderr.write(f"{render_table(plan, terminal_width())}\n\n")
-            if not confirm(f"Start {plan.service} and keep it running?"):
-                report("nothing was started")
-                return 1
-        adopt = AdoptService(
-            name=plan.server.name,
-            scope=plan.server.scope,
-            project=plan.server.project,
-            service=plan.service,
-            fingerprint=plan.fingerprint,
-            by=user(),
-        )
-        session.printer.reply(connection.request(adopt))
-    return 0
-
-
 def _repl(session: _Session) -> int:
     from event_monitor.cli.repl import repl
 
@@ -330,12 +214,6 @@ _HANDLERS: dict[tuple[str, ...], Callable[[_Session], int]] = {
     ("replay",): _replay,
     ("events",): _events,
     ("stats",): _stats,
-    ("state",): _state,
-    ("dlq", "list"): _list_letters,
-    ("dlq", "show"): _show_letters,
-    ("dlq", "retry"): _retry_letters,
-    ("dlq", "drop"): _drop_letters,
-    ("services", "adopt"): _adopt,
     ("completion",): _completion,
     ("repl",): _repl,
 }
