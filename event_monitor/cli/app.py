@@ -168,8 +168,6 @@ def _events(session: _Session) -> int:
     assert isinstance(query, QueryEvents)
     limit, printer = session.values["limit"], session.printer
     if session.values["follow"]:
-        if query.status is not None or query.until is not None:
-            raise InvalidRequest("--follow cannot be combined with --status or --until", "leave them out")
         follow(session.paths, query, limit, printer)
         return 0
     empty = True

@@ -10,6 +10,7 @@ import msgspec
 
 from event_monitor.cli.connection import Connection, Item
 from event_monitor.cli.output import Printer
+from event_monitor.grammar.steps import newest_events
 from event_monitor.messages import GetStats, QueryEvents, Subscribe
 from event_monitor.model import Event
 from event_monitor.paths import HomePaths
@@ -61,18 +62,9 @@ def history(paths: HomePaths, query: QueryEvents, limit: int) -> Iterator[list[E
         if limit == 0:
             yield from _upwards(connection, query)
             return
-        newest: list[Event] = []
-        before = query.before_id
-        while len(newest) < limit:
-            page = _page(
-                connection, query, newest_first=True, before_id=before, limit=min(PAGE, limit - len(newest))
-            )
-            newest += page.events
-            before = page.cursor
-            if before is None:
-                break
+        newest = _newest(connection, query, limit)
     if newest:
-        yield newest[::-1]
+        yield newest
 
 
 def live_stats(paths: HomePaths, printer: Printer, tick: Callable[[], object]) -> None:
@@ -86,32 +78,28 @@ def live_stats(paths: HomePaths, printer: Printer, tick: Callable[[], object]) -
             tick()
 
 
+def _newest(connection: Connection, query: QueryEvents, limit: int) -> list[Event]:
+    steps = newest_events(query, limit)
+    try:
+        step = next(steps)
+        while True:
+            step = steps.send(connection.request(step.message))
+    except StopIteration as end:
+        found: list[Event] = end.value
+        return found
+
+
 def _upwards(connection: Connection, query: QueryEvents) -> Iterator[list[Event]]:
     after = query.after_id
     while True:
-        page = _page(connection, query, newest_first=False, after_id=after, limit=PAGE)
+        page: EventPage = connection.request(
+            msgspec.structs.replace(query, newest_first=False, limit=PAGE, before_id=None, after_id=after)
+        )
         if page.events:
             yield page.events
         after = page.cursor
         if after is None:
             return
-
-
-def _page(
-    connection: Connection,
-    query: QueryEvents,
-    *,
-    newest_first: bool,
-    limit: int,
-    before_id: int | None = None,
-    after_id: int | None = None,
-) -> EventPage:
-    page: EventPage = connection.request(
-        msgspec.structs.replace(
-            query, newest_first=newest_first, limit=limit, before_id=before_id, after_id=after_id
-        )
-    )
-    return page
 
 
 def _print_item(item: Item, printer: Printer) -> None:

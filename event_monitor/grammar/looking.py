@@ -23,6 +23,8 @@ _STATUS_WORDS = tuple(str(status) for status in Status)
 
 def _events(values: Values) -> Message:
     status = values["status"]
+    if values["follow"] and (status is not None or values["until"] is not None):
+        raise InvalidRequest("--follow cannot be combined with --status or --until", "leave them out")
     return QueryEvents(
         type=values["type"],
         status=Status(status) if status else None,

@@ -23,9 +23,11 @@ from event_monitor.messages import (
     DropDeadLetters,
     Message,
     QueryDeadLetters,
+    QueryEvents,
     RetryDeadLetters,
 )
-from event_monitor.replies import DeadLetterPage, Done
+from event_monitor.model import Event
+from event_monitor.replies import DeadLetterPage, Done, EventPage
 
 _PAGE = 500
 
@@ -91,6 +93,29 @@ def text_of(shown: Show, width: int, mask: Sequence[str] | None = None) -> str:
 
 def _one_message(invocation: Invocation) -> Steps:
     yield Show((yield Send(to_message(invocation))))
+    return 0
+
+
+def newest_events(query: QueryEvents, limit: int) -> Generator[Send, EventPage, list[Event]]:
+    """The newest ``limit`` recorded events that match, the oldest first."""
+    newest: list[Event] = []
+    before = query.before_id
+    while len(newest) < limit:
+        size = min(_PAGE, limit - len(newest))
+        page = yield Send(
+            msgspec.structs.replace(query, newest_first=True, before_id=before, after_id=None, limit=size)
+        )
+        newest += page.events
+        before = page.cursor
+        if before is None:
+            break
+    return newest[::-1]
+
+
+def _events(invocation: Invocation) -> Steps:
+    query = to_message(invocation)
+    assert isinstance(query, QueryEvents)
+    yield Show(EventPage(events=(yield from newest_events(query, invocation.values["limit"]))))
     return 0
 
 
@@ -171,6 +196,7 @@ def _adopt(invocation: Invocation) -> Steps:
 
 
 _STEPS: Mapping[tuple[str, ...], Callable[[Invocation], Steps]] = {
+    ("events",): _events,
     ("state",): _state,
     ("dlq", "list"): _list_letters,
     ("dlq", "show"): _show_letters,
