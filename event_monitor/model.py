@@ -192,7 +192,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """Something a person should know, kept until it is acknowledged. ``count`` says how often
-    the same thing happened since ``at``."""
+    the same thing happened since ``at``; ``about`` names the service, or the target (``target:NAME``),
+    that it is about, if it is about one."""
 
     id: int
     at: str
@@ -203,6 +204,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     last_at: str = ""
     acknowledged: bool = False
+    about: str = ""
 
 
 class FeedItem(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
+from event_monitor.breakers import TARGET
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.storms import StormChange
@@ -63,6 +64,7 @@ class Reactions:
             f"Dead letter from {target}",
             f"{record.event.event_type}: {error}",
             record.event.id,
+            about=f"{TARGET}{target}",
         )
 
     def on_trouble(self, error: Exception | None) -> None:
@@ -128,7 +130,9 @@ class Reactions:
         if change.to_state is BreakerState.OPEN:
             self._driver.fail(f"breaker {name}", reason)
             if change.by is None and self._machine.state is not SystemState.HEALTHY:
-                self._alerts.raise_alert(Severity.WARNING, f"{name}: breaker opened", change.reason)
+                self._alerts.raise_alert(
+                    Severity.WARNING, f"{name}: breaker opened", change.reason, about=name
+                )
         elif change.to_state is BreakerState.HALF_OPEN:
             self._driver.recovering(f"breaker {name}")
         else:

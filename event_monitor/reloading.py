@@ -206,7 +206,9 @@ class Reloader:
                 continue
             said = "is left out" if problem.fatal else "cannot be started"
             logger.warning("service %s %s: %s", problem.service, said, problem.text)
-            self._alerts.raise_alert(Severity.WARNING, f"Service {problem.service} {said}", problem.text)
+            self._alerts.raise_alert(
+                Severity.WARNING, f"Service {problem.service} {said}", problem.text, about=problem.service
+            )
         self._problems = problems
 
 

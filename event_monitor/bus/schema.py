@@ -221,11 +221,17 @@ def _to_version_4(connection: sqlite3.Connection) -> None:
     )
 
 
+def _to_version_5(connection: sqlite3.Connection) -> None:
+    """An alert says which service or target it is about."""
+    connection.execute("ALTER TABLE alerts ADD COLUMN about TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _to_version_1,
     _to_version_2,
     _to_version_3,
     _to_version_4,
+    _to_version_5,
 )
 
 

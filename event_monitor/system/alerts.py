@@ -38,7 +38,7 @@ class AlertBook:
 
         def read(connection: sqlite3.Connection) -> list[Alert]:
             rows = connection.execute(
-                "SELECT id, at, severity, title, detail, event_id, count, last_at, acknowledged "
+                "SELECT id, at, severity, title, detail, event_id, count, last_at, acknowledged, about "
                 "FROM alerts ORDER BY id DESC LIMIT ?",
                 (KEEP,),
             ).fetchall()
@@ -53,6 +53,7 @@ class AlertBook:
                     count=row[6],
                     last_at=row[7],
                     acknowledged=bool(row[8]),
+                    about=row[9],
                 )
                 for row in reversed(rows)
             ]
@@ -62,9 +63,16 @@ class AlertBook:
             self._next_id = alert.id + 1
 
     def raise_alert(
-        self, severity: Severity, title: str, detail: str = "", event_id: int | None = None
+        self,
+        severity: Severity,
+        title: str,
+        detail: str = "",
+        event_id: int | None = None,
+        *,
+        about: str = "",
     ) -> Alert:
-        """Add an alert, or count it on the one with the same title that is open or has just begun."""
+        """Add an alert, or count it on the one with the same title that is open or has just begun.
+        ``about`` names the service or ``target:NAME`` that it is about."""
         now = to_iso(self._clock.wall())
         former = self._counting(title)
         if former is not None:
@@ -75,6 +83,7 @@ class AlertBook:
                 detail=detail,
                 event_id=event_id,
                 acknowledged=False,
+                about=about,
             )
         else:
             alert = Alert(
@@ -85,6 +94,7 @@ class AlertBook:
                 detail=detail,
                 event_id=event_id,
                 last_at=now,
+                about=about,
             )
             self._next_id += 1
             self._began[alert.id] = self._clock.monotonic()
@@ -134,7 +144,8 @@ class AlertBook:
 
         def change(ledger: Ledger) -> None:
             ledger.connection.execute(
-                "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO alerts (id, at, severity, title, detail, event_id, count, "
+                "last_at, acknowledged, about) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     alert.id,
                     alert.at,
@@ -145,6 +156,7 @@ class AlertBook:
                     alert.count,
                     alert.last_at,
                     int(alert.acknowledged),
+                    alert.about,
                 ),
             )
 

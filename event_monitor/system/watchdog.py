@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from event_monitor.breakers import TARGET
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.inflight import Pending
 from event_monitor.bus.lane import Lane
@@ -144,6 +145,7 @@ class Watchdog:
             f"{event.event_type} took more than {lane.timeout:g} s and is cancelled. "
             f"Stack: {on_one_line(stack_of_task(task))}",
             event.id,
+            about=f"{TARGET}{lane.name}",
         )
 
     def _lost(self, what: str, error: BaseException) -> None:
@@ -162,6 +164,7 @@ class Watchdog:
                 f"Handler {lane.name} ignores its cancellation",
                 f"{len(lane.abandoned)} of its calls run on after their deadline; another worker took the "
                 f"place. Stack: {on_one_line(stack_of_task(task))}",
+                about=f"{TARGET}{lane.name}",
             )
         self._told_zombies = set(left)
 
@@ -191,7 +194,10 @@ class Watchdog:
             text = f"{one.waiting:,} deliveries wait: {one.reason}"
             logger.error("target %s does not move: %s", target, text)
             self._alerts.raise_alert(
-                Severity.CRITICAL, _standstill(target), f"{text}; see event-cli debug tasks"
+                Severity.CRITICAL,
+                _standstill(target),
+                f"{text}; see event-cli debug tasks",
+                about=f"{TARGET}{target}",
             )
             self._driver.fail(f"queue {target}", f"target {target} does not move: {one.reason}")
         for target in self._stuck.keys() - found.keys():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from event_monitor.bus.inflight import Pending
 from event_monitor.model import Priority, Severity
@@ -32,4 +33,11 @@ class AlertTarget:
                 f"{event.event_type}: {about}" if about else event.event_type,
                 "" if summary == about else summary.removeprefix(f"{about}: "),
                 event.id,
+                about=_service(payload),
             )
+
+
+def _service(payload: dict[str, Any]) -> str:
+    """The service that an event names."""
+    named = payload.get("service") or payload.get("server")
+    return named if isinstance(named, str) else ""

@@ -111,6 +111,7 @@ async def test_a_file_of_the_version_before_is_migrated_with_its_rows(tmp_path: 
         migrate(connection)
     connection.execute("PRAGMA user_version = 2")
     connection.execute("INSERT INTO breakers VALUES ('kept', '{}')")
+    connection.execute("INSERT INTO alerts VALUES (1, 'then', 'warning', 'disk', 'full', 7, 2, 'now', 0)")
     connection.close()
     async with open_bus(path) as bus:
         await bus.publish("a.b", {})
@@ -118,6 +119,7 @@ async def test_a_file_of_the_version_before_is_migrated_with_its_rows(tmp_path: 
     assert rows(path, "PRAGMA user_version") == [(schema.SCHEMA_VERSION,)]
     assert rows(path, "SELECT name FROM breakers") == [("kept",)]
     assert rows(path, "SELECT COUNT(*) FROM replays") == [(0,)]
+    assert rows(path, "SELECT title, count, about FROM alerts") == [("disk", 2, "")]
     assert len(schema.MIGRATIONS) == schema.SCHEMA_VERSION
 
 

@@ -30,6 +30,14 @@ async def test_an_alert_is_raised_told_and_kept(tmp_path: Path) -> None:
         assert (await reopened(bus)).newest(10) == (alert,)
 
 
+async def test_an_alert_says_what_it_is_about_also_after_a_restart(tmp_path: Path) -> None:
+    async with open_bus(tmp_path / "events.db") as bus:
+        book = AlertBook(bus.store, bus.clock)
+        book.raise_alert(Severity.WARNING, "breaker opened", about="github")
+        book.raise_alert(Severity.WARNING, "breaker opened", about="target:log")
+        assert [alert.about for alert in (await reopened(bus)).newest(10)] == ["target:log"]
+
+
 async def test_a_storm_of_one_failure_is_one_alert(tmp_path: Path) -> None:
     async with open_bus(tmp_path / "events.db") as bus:
         book = AlertBook(bus.store, bus.clock)
