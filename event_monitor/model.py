@@ -144,6 +144,16 @@ class RateView(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: Latency = Latency()
 
 
+class TypeRate(msgspec.Struct, frozen=True, kw_only=True):
+    """How often one event type came in the last minute, and its part of all. ``series`` counts it in
+    each five seconds of the last two minutes, the newest last. The empty type is all others."""
+
+    event_type: str
+    per_second: float
+    share: float
+    series: tuple[int, ...] = ()
+
+
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     """What waits. ``depth`` is all of it, in memory and on disk; ``by_priority`` runs
     CRITICAL, HIGH, NORMAL, LOW; ``oldest_age`` is in seconds."""
@@ -162,7 +172,8 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
 
 class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     """One protected service as the services table shows it. ``health`` is startup,
-    readiness, liveness, each ``pass``, ``fail`` or ``unknown``."""
+    readiness, liveness, each ``pass``, ``fail`` or ``unknown``. ``slowest_ms`` and ``failures`` tell of
+    its calls and probes in each ten seconds of the last five minutes, the newest last."""
 
     name: str
     kind: str
@@ -179,6 +190,8 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     next_probe_in: float | None = None
     note: str = ""
+    slowest_ms: tuple[float | None, ...] = ()
+    failures: tuple[int, ...] = ()
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,6 +261,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     state_reason: str
     transitions: tuple[Transition, ...] = ()
     rate: RateView = RateView()
+    types: tuple[TypeRate, ...] = ()
     queue: QueueView = QueueView()
     totals: Totals = Totals()
     services: tuple[ServiceView, ...] = ()

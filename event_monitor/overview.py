@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from event_monitor.runtime import Runtime
 
 _ALERTS = 50
+_TYPES = 12
 
 
 class Overview:
@@ -42,6 +43,7 @@ class Overview:
             state_reason=reason,
             transitions=tuple(machine.history)[-10:],
             rate=self._rate(),
+            types=runtime.bus.types.top(_TYPES),
             queue=self._queue(),
             services=self._services(),
             totals=self._totals(),

@@ -26,6 +26,7 @@ from event_monitor.bus.store import Condition, EventStore
 from event_monitor.bus.storms import GO_ON, Verdict
 from event_monitor.bus.streams import EventStream
 from event_monitor.bus.subscribers import Handler, Subscriber, current_event, handler_name, to_handle
+from event_monitor.bus.trends import TypeMeter
 from event_monitor.bus.upcasters import Upcasters
 from event_monitor.bus.within import current_bus
 from event_monitor.clock import Clock, LoopClock, Stamper
@@ -63,6 +64,7 @@ class EventBus:
         self.router = Router(store, rules, settings.bus.priorities)
         self.circuit_breakers: dict[str, CircuitBreaker] = {}
         self.rate = RateMeter(clock.monotonic)
+        self.types = TypeMeter(clock.monotonic)
         self.waits = WaitGraph(clock.monotonic)
         context = contextvars.copy_context()
         context.run(current_bus.set, self)
@@ -426,6 +428,7 @@ class EventBus:
 
     def _accepted(self, records: list[InFlight]) -> None:
         self.rate.add(len(records))
+        self.types.add(record.event.event_type for record in records)
         self.on_accepted(records)
         for stream in self._streams:
             for record in records:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from event_monitor.bus.meters import LatencyMeter, RateMeter
+from event_monitor.bus.trends import CallTrend
 from event_monitor.clock import Clock, to_iso
 from event_monitor.config import ServiceSettings
 from event_monitor.model import ServiceView
@@ -60,6 +61,7 @@ class ServiceGuard:
         self._clock = clock
         self.rate = RateMeter(clock.monotonic)
         self.latency = LatencyMeter(clock.monotonic)
+        self.trend = CallTrend(clock.monotonic)
         cache = AnswerCache(clock.monotonic)
         self.fallback = FallbackChain(
             self.name,
@@ -119,9 +121,16 @@ class ServiceGuard:
         """
         self.rate.add()
         started = self._clock.monotonic()
-        answer = await self.pipeline.ask(self.service.call, operation, **arguments)
+        try:
+            answer = await self.pipeline.ask(self.service.call, operation, **arguments)
+        except Exception as error:
+            if not isinstance(error, PermanentError):
+                self.trend.add(self._clock.monotonic() - started, failed=True)
+            raise
+        seconds = self._clock.monotonic() - started
+        self.trend.add(seconds, failed=answer.degraded)
         if not answer.degraded:
-            self.latency.add(self._clock.monotonic() - started)
+            self.latency.add(seconds)
         return answer
 
     async def recover(self, reason: str) -> str:
@@ -169,6 +178,8 @@ class ServiceGuard:
             retry_after=wait if 0 < wait < float("inf") else None,
             next_probe_in=max(0.0, due - self._clock.monotonic()) if due is not None else None,
             note=self._note(),
+            slowest_ms=self.trend.slowest_ms(),
+            failures=self.trend.failures(),
         )
 
     def _note(self) -> str:
@@ -213,6 +224,7 @@ class ServiceGuard:
         """Take a probe's answer. The monitor's word counts: only it knows a probe that was too slow,
         and so was cancelled, from one that was cancelled because all ends."""
         self.recent.append((to_iso(self._clock.wall()), result))
+        self.trend.add(result.seconds, failed=result.error is not None)
         if result.kind is not CheckKind.READINESS:
             if result.error is not None:
                 self.breaker.errors.add(result.error, self._clock.monotonic())
