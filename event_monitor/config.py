@@ -248,13 +248,15 @@ class WatchSettings(Section, frozen=True):
 
 
 class DashboardSettings(Section, frozen=True):
-    """``refresh`` is seconds between two pictures; ``keys`` remaps actions by their id."""
+    """``refresh`` is seconds between two pictures; ``keys`` remaps actions by their id. ``bell``,
+    ``toast``, ``banner`` and ``title`` are the ways in which a change of state or an alert is told."""
 
     refresh: Annotated[float, Meta(ge=0.2, le=60)] = 1.0
     theme: str = "event-monitor-dark"
     bell: bool = True
     toast: bool = True
     banner: bool = True
+    title: bool = True
     mouse: bool = True
     reduced_motion: bool = False
     feed_lines: Annotated[int, Meta(ge=10, le=5_000)] = 200

@@ -23,7 +23,7 @@ from event_monitor.config import DashboardSettings
 from event_monitor.control.client import Client
 from event_monitor.dashboard.action import key_name
 from event_monitor.dashboard.actions import BY_ID, bindings, footer_entries, remap
-from event_monitor.dashboard.alert_policy import AlertPolicy, Toast
+from event_monitor.dashboard.announcer import Announcer
 from event_monitor.dashboard.commands import Commands
 from event_monitor.dashboard.link import BusLink
 from event_monitor.dashboard.memory import Memory
@@ -88,7 +88,7 @@ class EventMonitorApp(App[int]):
         self.link = BusLink(self, memory or Memory())
         self.commands = Commands(self, self.link)
         self.tabs = TabStack(self.link, OverviewTab(self.link, self.commands.overrides))
-        self._policy = AlertPolicy(clock, bell=self.settings.bell, toast=self.settings.toast)
+        self._announcer = Announcer(self, self.settings, clock)
         self.keys_of, self._key_mistakes = remap(self.settings.keys)
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
@@ -133,6 +133,10 @@ class EventMonitorApp(App[int]):
         if number == signal.SIGHUP:
             silence_terminal()
         self.exit()
+
+    def on_unmount(self) -> None:
+        """Leave the terminal as it was found."""
+        self._announcer.close()
 
     def on_resize(self, event: events.Resize) -> None:
         """Choose the layout for the new size."""
@@ -220,7 +224,6 @@ class EventMonitorApp(App[int]):
         if self.snapshot is None:
             self.call_after_refresh(self._on_first_picture)
         self.snapshot = snapshot
-        noise = self._policy.observe(snapshot)
         base = self.screen_stack[0]
         with self.batch_update():
             base.remove_class("-waiting")
@@ -233,11 +236,7 @@ class EventMonitorApp(App[int]):
             if snapshot.feed is not None:
                 self._feed_revision = snapshot.feed_revision
                 self.feed.show(snapshot.feed)
-        if noise.bell:
-            self.bell()
-        if not (base.has_class("-sliver") and self.settings.banner):
-            for toast in noise.toasts:
-                self._toast(toast)
+        self._announcer.show(snapshot, toasts=not (base.has_class("-sliver") and self.settings.banner))
 
     def _show_header(self) -> None:
         header = self.screen_stack[0].query_one(HeaderPanel)
@@ -268,13 +267,11 @@ class EventMonitorApp(App[int]):
         self._lost = str(error)
         self._show_lost_line(f"no connection: {plain(error)}  trying again every {self.settings.refresh:g} s")
         self._show_header()
+        self._announcer.lose()
 
     def _show_lost_line(self, text: str) -> None:
         shown = line(f" ✖ {plain(text)}", row="banner-bad")
         self.screen_stack[0].query_one("#lost", BannerPanel).show(shown)
-
-    def _toast(self, toast: Toast) -> None:
-        self.say(f"{toast.title}\n{toast.text}" if toast.text else toast.title, toast.severity)
 
     def say(self, text: str, severity: Severity = Severity.INFO) -> None:
         """A short message in the corner. It may hold anything: it is data."""

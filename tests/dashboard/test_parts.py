@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from event_monitor.dashboard import clipboard
-from event_monitor.dashboard.alert_policy import BELL_INTERVAL, TOAST_INTERVAL, TOASTS, AlertPolicy
 from event_monitor.dashboard.filtering import parse_filter
 from event_monitor.dashboard.once import render_once
 from event_monitor.dashboard.terminal import check_terminal
-from event_monitor.model import Alert, FeedItem, Priority, Severity, Snapshot, Status, SystemState
+from event_monitor.model import FeedItem, Priority, Status
 from event_monitor.widgets.text import (
     Line,
     clip,
@@ -157,78 +156,6 @@ def test_filter(typed: str, passes: bool) -> None:
     test = parse_filter(typed)
     assert test is not None and test(item) is passes
     assert parse_filter("  ") is None
-
-
-# --- alerts ---------------------------------------------------------------------------------
-
-
-def alerting(*ids: int, severity: Severity = Severity.WARNING, **changes: object) -> Snapshot:
-    alerts = tuple(Alert(id=number, at="", severity=severity, title=f"alert {number}") for number in ids)
-    return scene.snapshot(alerts=alerts, **changes)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_what_was_there_at_the_start_makes_no_noise() -> None:
-    noise = AlertPolicy(Clock()).observe(alerting(1, 2))
-    assert not noise.bell and noise.toasts == ()
-
-
-def test_an_alert_is_told_once() -> None:
-    clock = Clock()
-    policy = AlertPolicy(clock)
-    policy.observe(alerting())
-    noise = policy.observe(alerting(1))
-    assert noise.bell and [toast.title for toast in noise.toasts] == ["alert 1"]
-    clock.now += 60
-    noise = policy.observe(alerting(1))
-    assert not noise.bell and noise.toasts == ()
-
-
-def test_information_does_not_ring() -> None:
-    policy = AlertPolicy(Clock())
-    policy.observe(alerting())
-    noise = policy.observe(alerting(1, severity=Severity.INFO))
-    assert not noise.bell and len(noise.toasts) == 1
-
-
-def test_a_change_of_state_is_told_with_its_reason() -> None:
-    policy = AlertPolicy(Clock())
-    policy.observe(alerting())
-    noise = policy.observe(alerting(state=SystemState.DEGRADED, state_reason="disk full"))
-    assert noise.bell and [toast.text for toast in noise.toasts] == ["disk full"]
-
-
-def test_a_storm_is_coalesced_and_nothing_goes_uncounted() -> None:
-    clock = Clock()
-    policy = AlertPolicy(clock)
-    policy.observe(alerting())
-    rings, toasts = 0, []
-    for number in range(1, 101):
-        clock.now += 0.1
-        noise = policy.observe(alerting(number))
-        rings += noise.bell
-        toasts += noise.toasts
-    assert rings <= 10 / BELL_INTERVAL + 1
-    assert len(toasts) <= TOASTS * (10 / TOAST_INTERVAL + 1)
-    clock.now += TOAST_INTERVAL
-    (summary,) = policy.observe(alerting()).toasts
-    told = sum(toast.title.startswith("alert") for toast in toasts)
-    summed = sum(int(toast.text.split()[0]) for toast in toasts if toast.title == "Many alerts")
-    assert told + summed + int(summary.text.split()[0]) == 100
-
-
-def test_bell_and_toasts_can_be_turned_off() -> None:
-    policy = AlertPolicy(Clock(), bell=False, toast=False)
-    policy.observe(alerting())
-    noise = policy.observe(alerting(1))
-    assert not noise.bell and noise.toasts == ()
 
 
 # --- plain text -----------------------------------------------------------------------------
