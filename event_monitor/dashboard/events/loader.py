@@ -138,6 +138,10 @@ class Loader:
                 progress.steps = 0 if len(page.rows) >= PAGE else progress.steps + 1
                 progress.paused = progress.steps >= STEPS
                 self._changed()
+        except Exception:
+            # Asked again at once, the same would happen again, for ever.
+            self.error = "the page could not be shown: see logs/event-monitor.log"
+            raise
         finally:
             progress.running = False
             if generation == self._generation:
