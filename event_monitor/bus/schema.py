@@ -17,8 +17,6 @@ from pathlib import Path
 from event_monitor.bus.dead_groups import group_of
 from event_monitor.errors import StoreTooNew
 
-SCHEMA_VERSION = 4
-
 _SEED_COLUMNS = ("id", "timestamp", "event_type", "payload", "status", "retry_count")
 
 _ADDED_COLUMNS = {
@@ -233,6 +231,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _to_version_4,
     _to_version_5,
 )
+SCHEMA_VERSION = len(MIGRATIONS)
 
 
 def examine(connection: sqlite3.Connection, path: Path) -> None:

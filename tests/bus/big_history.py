@@ -36,7 +36,8 @@ def record(path: Path, count: int) -> None:
     connection.execute("INSERT INTO routes VALUES (1, ?)", ('["log","analytics"]',))
     connection.executemany(_INSERT, _events(count))
     connection.executemany(
-        "INSERT INTO deliveries VALUES (?, 'analytics', 'dead', 2, 3, NULL, ?, ?)",
+        "INSERT INTO deliveries (event_id, target, state, priority, attempts, errors, updated_at) "
+        "VALUES (?, 'analytics', 'dead', 2, 3, ?, ?)",
         ((number, _ERRORS, _DIED) for number in range(RARE, count + 1, RARE)),
     )
     dead = count // RARE

@@ -167,6 +167,7 @@ TYPES = ("a.b", "a.c", "a.b.c", "d")
 SOURCES = (None, "hook", "Größe", "50%_off", "a*b")
 TEXTS = ("plain", "ÄPFEL und Birnen", 'quo"ted', "100%", "under_score", "back\\slash", "Straße", "漢字")
 STATES = ("queued", "retrying", "parked", "dead")
+DELIVERY = "INSERT INTO deliveries (event_id, target, state, priority, attempts, errors, updated_at) VALUES"
 
 
 def small_store(payloads: list[dict[str, Any]]) -> sqlite3.Connection:
@@ -208,13 +209,11 @@ def varied_store(count: int = 160) -> sqlite3.Connection:
         if status is Status.PENDING and number % 2 == 0:
             for target in ("log", "alert"):
                 connection.execute(
-                    "INSERT INTO deliveries VALUES (?, ?, ?, 2, 1, NULL, '[]', '2026')",
+                    f"{DELIVERY} (?, ?, ?, 2, 1, '[]', '2026')",
                     (event_id, target, STATES[number // 2 % 3]),
                 )
         if status is Status.DEAD:
-            connection.execute(
-                "INSERT INTO deliveries VALUES (?, 'log', 'dead', 2, 1, NULL, '[]', '2026')", (event_id,)
-            )
+            connection.execute(f"{DELIVERY} (?, 'log', 'dead', 2, 1, '[]', '2026')", (event_id,))
     return connection
 
 
