@@ -17,6 +17,9 @@ from event_monitor.model import Event
 from event_monitor.replies import Done
 from event_monitor.topics import TopicPattern
 
+PATIENCE = 20.0
+"""Seconds to wait for the other side of a socket."""
+
 PING = b'{"do":"ping"}\n'
 
 
@@ -77,7 +80,7 @@ class Peer:
     async def hear(self) -> Any:
         """The next line, ``None`` at the end of the connection."""
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 line = await self.reader.readline()
         except ConnectionError:
             return None
@@ -99,7 +102,7 @@ async def peer(path: str) -> AsyncIterator[Peer]:
 
 async def until(condition: Callable[[], Any]) -> None:
     """Wait for the other side of a socket to have noticed."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - no event crosses a socket
             await asyncio.sleep(0.002)
 

@@ -68,6 +68,16 @@ BUGS = [
         ),
     ),
     Bug(
+        "a standstill of the bus is held against its clients",
+        server,
+        "if asyncio.get_running_loop().time() > due + _LATE:",
+        "if False:",
+        socket_test(
+            test_server,
+            test_server.test_49_time_in_which_the_bus_itself_stood_still_is_held_against_nobody,
+        ),
+    ),
+    Bug(
         "a live socket is stolen",
         server,
         "visitor.connect(path)",
@@ -110,4 +120,6 @@ BUGS = [
 @pytest.mark.parametrize("bug", BUGS, ids=named)
 def test_a_planted_bug_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     bug.check(bug.module)
+    # What a bug holds up need not be waited for as long as what is only slow.
+    monkeypatch.setattr(peers, "PATIENCE", 3.0)
     find(bug, monkeypatch)
