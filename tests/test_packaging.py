@@ -19,7 +19,8 @@ from event_monitor import __version__
 
 CHECKOUT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.packaging
+# They share one build.
+pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]
 
 
 @dataclass(frozen=True)
