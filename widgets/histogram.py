@@ -48,7 +48,7 @@ def histogram_lines(history: History, width: int, height: int) -> list[Line]:
         lines.append(_bracket(history, width))
     if height > 2:
         lines.append(_axis(history, width))
-    return lines[:height]
+    return [clip(one, width) for one in lines[:height]]
 
 
 def _bars(history: History, width: int, rows: int) -> list[Line]:

@@ -113,7 +113,7 @@ class Choices:
 
         self._tab.app.push_screen(
             SureDialog(
-                "Name targets that act on people or machines?",
+                "Name targets with side effects?",
                 lambda width: warning_lines(effects, events, width),
                 "name them",
             ),

@@ -89,9 +89,9 @@ class FieldsDialog(ModalScreen[tuple[str, ...] | None]):
     def on_mount(self) -> None:
         """Take the layout of the screen beneath, and begin with the first line, all of it marked."""
         take_layout(self)
-        first = self.query_one("#field-0", LineInput)
-        first.focus()
-        first.select_all()
+        for first in self.query("#field-0").results(LineInput):
+            first.focus()
+            first.select_all()
 
     @property
     def _values(self) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ class FieldsDialog(ModalScreen[tuple[str, ...] | None]):
 
     def _below(self, width: int) -> Sequence[Line]:
         mistake = self._check(self._values) if self.is_mounted else ""
-        keys = line(("enter", "key"), " take   ", ("↑ ↓", "key"), " other line   ", ("esc", "key"), " cancel")
+        keys = line(("enter", "key"), " take  ", ("esc", "key"), " cancel  ", ("↑ ↓", "key"), " other line")
         told = line(("✖ ", "bad"), plain(mistake)) if mistake else line((self._hint, "dim"))
         return [told, keys]
 
@@ -215,8 +215,8 @@ class TargetsDialog(ModalScreen[tuple[str, ...] | None]):
 
     def _below(self, width: int) -> Sequence[Line]:
         keys = (
-            *(("space", "key"), " mark   ", ("c", "key"), " none   "),
-            *(("enter", "key"), " take   ", ("esc", "key"), " cancel"),
+            *(("space", "key"), " mark  ", ("enter", "key"), " take  "),
+            *(("esc", "key"), " cancel  ", ("c", "key"), " none"),
         )
         return [*(() if self.has_class("-sliver") else (Line(),)), line(*keys)]
 

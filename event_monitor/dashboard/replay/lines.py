@@ -48,7 +48,7 @@ def flow(parts: Sequence[tuple[Part, ...]], width: int, indent: int = 2, gap: in
     for part in parts:
         piece = line(*part)
         if spans and used + gap + piece.width > width:
-            rows.append(Line(tuple(spans)))
+            rows.append(clip(Line(tuple(spans)), width))
             spans = []
         if not spans:
             spans, used = [Span(" " * indent)], indent
@@ -57,7 +57,25 @@ def flow(parts: Sequence[tuple[Part, ...]], width: int, indent: int = 2, gap: in
             used += gap
         spans += clip(piece, max(1, width - used)).spans
         used += piece.width
-    return [*rows, Line(tuple(spans))] if spans else rows
+    return [*rows, clip(Line(tuple(spans)), width)] if spans else rows
+
+
+def sentence(text: str, width: int, tone: str = "") -> list[Line]:
+    """A sentence, broken between words."""
+    return flow([((word, tone),) for word in text.split()], width, 1, 1)
+
+
+def empty_lines(width: int) -> list[Line]:
+    """What the tab is for, while there is nothing to replay."""
+    told = (
+        "Whatever is published is kept for a month and can be delivered again from here: choose a span, look "
+        "at the plan, play it at any speed. Publish a first event:"
+    )
+    return [
+        line((" Nothing is recorded yet.", "strong")),
+        *(sentence(told, width) if width >= 60 else sentence("Publish a first event:", width)),
+        line((" event-cli publish hello.world", "accent")),
+    ]
 
 
 # --- the plan -------------------------------------------------------------------------------
@@ -122,16 +140,18 @@ def _left_out(plan: ReplayPlan, width: int, tone: str) -> list[Line]:
     reasons: dict[str, list[tuple[str, int]]] = {}
     for name, number in plan.excluded.items():
         reasons.setdefault(plan.why.get(name, ""), []).append((name, number))
-    parts: list[tuple[Part, ...]] = []
+    lines: list[Line] = []
     for why, names in reasons.items():
+        parts: list[tuple[Part, ...]] = [(("left out", "dim"),)]
         if why.startswith("events "):
-            parts.append(((f"{count(names[0][1])} {plain(why)}", "dim"),))
-            continue
-        for place, (name, number) in enumerate(names):
-            more = "," if place < len(names) - 1 else ":" if why else ""
-            parts.append(((f"{plain(name)} {count(number)}{more}", tone),))
-        parts += [((chunk, "dim"),) for chunk in _chunks(plain(why))]
-    return flow([(("left out", "dim"),), *parts], width, 1, 1) if parts else []
+            parts += [((word, "dim"),) for word in f"{count(names[0][1])} {plain(why)}".split()]
+        else:
+            for place, (name, number) in enumerate(names):
+                more = "," if place < len(names) - 1 else ":" if why else ""
+                parts.append(((f"{plain(name)} {count(number)}{more}", tone),))
+            parts += [((word, "dim"),) for word in plain(why).split()]
+        lines += flow(parts, width, 1, 1)
+    return lines
 
 
 def waiting_lines(waited: float, recorded: int | None, width: int, height: int) -> list[Line]:
@@ -175,7 +195,7 @@ def warning_lines(effects: Sequence[ReplayTargetInfo], events: int | None, width
         lines += _effect(info, "", width)
     if events is not None:
         told = f"Up to {counted(events, 'event')} of the chosen span would be delivered to each."
-        lines += flow([((word, "dim"),) for word in _chunks(told)], width, 0, 1)
+        lines += flow([((word, "dim"),) for word in told.split()], width, 0, 1)
     return lines
 
 
@@ -183,18 +203,12 @@ def stop_lines(report: ReplayReport, width: int) -> list[Line]:
     """What a stop means."""
     left = max(0, report.events - report.replayed)
     told = f"{counted(report.replayed, 'event')} replayed, {count(left)} not. What was published stays."
-    return flow([((word, ""),) for word in _chunks(told)], width, 0, 1)
+    return flow([((word, ""),) for word in told.split()], width, 0, 1)
 
 
 def _effect(info: ReplayTargetInfo, more: str, width: int) -> list[Line]:
-    words = [((chunk, ""),) for chunk in _chunks(f"{plain(info.effect)}{more}")]
+    words = [((word, ""),) for word in f"{plain(info.effect)}{more}".split()]
     return flow([(("▲ ", "warn"), (plain(info.name), "warn-strong")), *words], width, 0, 1)
-
-
-def _chunks(text: str) -> list[str]:
-    """A sentence in parts, between which it may be broken."""
-    words = text.split()
-    return [" ".join(words[place : place + 3]) for place in range(0, len(words), 3)]
 
 
 # --- the replays ----------------------------------------------------------------------------
@@ -209,13 +223,8 @@ def runs_lines(
 ) -> list[Line]:
     """All replays, the chosen one in full, and what it did last."""
     if not reports:
-        return [
-            clip(one, width)
-            for one in (
-                line((" Nothing was replayed yet.", "strong")),
-                line(" Choose a span above, look at the plan, and press ", ("enter", "key"), "."),
-            )
-        ][:height]
+        hint = "Choose a span above, look at the plan, and press enter."
+        return [line((" Nothing was replayed yet.", "strong")), *sentence(hint, width)][:height]
     shown = listed(reports, chosen, height)
     lines = [_row(report, width, selected=report is chosen) for report in shown]
     lines += _detail(chosen, width, short=height < 8) if chosen is not None else []
@@ -245,18 +254,29 @@ def _row(report: ReplayReport, width: int, *, selected: bool) -> Line:
         (f" {speed}" if report.state in _LIVE else "", ""),
         row="select" if selected else "",
     )
-    failed = line("  ", (f"{count(report.failed)} failed", "bad")) if report.failed else Line()
-    figures = f" {count(done)} of {count(report.events)}"
-    left = f"  {duration(report.seconds_left)}" if report.seconds_left and report.state in _LIVE else ""
-    room = width - head.width - failed.width - len(figures) - len(left) - 3
-    bar: tuple[Part, ...] = ()
-    if report.state in _LIVE and room >= 6:
+    live = report.state in _LIVE
+    figures = f"{count(done)} of {count(report.events)}"
+    left = f"  {duration(report.seconds_left)}" if report.seconds_left and live else ""
+    failed = f"  {count(report.failed)} failed" if report.failed else ""
+    room = width - head.width - 2
+    # What there is no room for stands in full below, for the chosen one.
+    for wanted in (f"{figures}{left}{failed}", f"{figures}{failed}", figures):
+        if len(wanted) <= room:
+            break
+    else:
+        return clip(head, width)
+    end = [(figures, "")]
+    if wanted != figures:
+        end += [(left, "dim")] if left and left in wanted else []
+        end += [(failed, "bad")]
+    room -= len(wanted) + 1
+    if live and room >= 6:
         full, empty = gauge(share, min(room, 24))
-        bar = ((full, "accent"), (empty, "dim"))
-    elif report.state not in _LIVE and room >= 12:
-        bar = ((f"{time_of_day(report.created_at)}  {plain(report.type or '#')}", "dim"),)
-    end = Line((*line(*bar, figures, (left, "dim")).spans, *failed.spans, Span(" ")))
-    return spread(head, end, width)
+        end = [(full, "accent"), (f"{empty} ", "dim"), *end]
+    elif not live and room >= 12:
+        about = f"{time_of_day(report.created_at)}  {plain(report.type or 'all types')}"
+        end = [(fit(about, room - 1) + " ", "dim"), *end]
+    return spread(head, line(" ", *end, " "), width)
 
 
 def _detail(report: ReplayReport, width: int, *, short: bool) -> list[Line]:

@@ -179,8 +179,8 @@ class Player:
 
             found = await self._link.ask(QueryReplayed(replay_id=chosen.id, limit=_RESULTS))
             if found is not None:
-                title = f"Replay {chosen.id}: the newest first"
-                events = found.events
+                title = f"Replay {chosen.id}: what failed, then the newest"
+                events = sorted(found.events, key=lambda event: not event.error)
                 self._tab.app.push_screen(DocumentDialog(title, lambda width: results_lines(events, width)))
 
         self._link.work(show())

@@ -14,7 +14,14 @@ from event_monitor.dashboard.link import BusLink
 from event_monitor.dashboard.replay.actions import ACTIONS
 from event_monitor.dashboard.replay.choosing import Choices
 from event_monitor.dashboard.replay.history import HistoryView
-from event_monitor.dashboard.replay.lines import dimmed, listed, plan_lines, runs_lines, waiting_lines
+from event_monitor.dashboard.replay.lines import (
+    dimmed,
+    empty_lines,
+    listed,
+    plan_lines,
+    runs_lines,
+    waiting_lines,
+)
 from event_monitor.dashboard.replay.panels import LinesPanel
 from event_monitor.dashboard.replay.planner import Planner
 from event_monitor.dashboard.replay.playing import Player
@@ -29,12 +36,6 @@ from event_monitor.widgets.text import Line, clip, count, duration, line, plain
 
 # A plan that comes within this time takes the place of the last one without a word in between.
 _SOON = 1.0
-_EMPTY = (
-    line((" Nothing is recorded yet.", "strong")),
-    line(" Whatever is published is kept for a month and can be delivered again from here:"),
-    line(" choose a span, look at the plan, and play it at any speed. Publish a first event with"),
-    line(('   event-cli publish hello.world \'{"message": "it works"}\'', "accent")),
-)
 
 
 class ReplayTab(Tab):
@@ -140,7 +141,7 @@ class ReplayTab(Tab):
     def _history_changed(self) -> None:
         window = self.history.window
         if self.history.empty:
-            self._picture.show(None, _EMPTY)
+            self._picture.show(None, empty_lines(self._picture.size.width))
         elif self.history.problem:
             self._picture.show(self.history.picture(), [line((f" {plain(self.history.problem)}", "warn"))])
         else:
