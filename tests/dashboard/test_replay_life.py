@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from event_monitor import messages as m
@@ -90,6 +91,23 @@ async def refresh_only(pilot: Any) -> None:
     app.refresh_soon()
     await until(pilot, lambda: app.client.asked > before)
     await pilot.pause()
+
+
+async def test_another_speed_is_no_other_question() -> None:
+    client = replay_scene.ReplayClient()
+    app = scene.app(client)
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await pilot.press("3")
+        await settle(pilot)
+        await pilot.press("right_square_bracket")
+        await settle(pilot)
+        assert len(client.plans) == 1
+        plan = tab_of(app).planner.plan
+        assert plan is not None and tab_of(app).planner.question == tab_of(app).question()
+        twice = msgspec.structs.replace(client.plans[0], speed=2.0)
+        assert plan == replay_scene.plan(twice)
+        assert "at 2x" in text(app)
 
 
 async def test_a_hidden_tab_asks_nothing() -> None:

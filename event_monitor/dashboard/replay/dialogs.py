@@ -90,7 +90,7 @@ class FieldsDialog(ModalScreen[tuple[str, ...] | None]):
         """Take the layout of the screen beneath, and begin with the first line, all of it marked."""
         take_layout(self)
         for first in self.query("#field-0").results(LineInput):
-            first.focus()
+            self.set_focus(first)
             first.select_all()
 
     @property
@@ -120,7 +120,8 @@ class FieldsDialog(ModalScreen[tuple[str, ...] | None]):
         entries = list(self.query(LineInput))
         at = next((place for place, entry in enumerate(entries) if entry.has_focus), 0)
         entry = entries[(at + step) % len(entries)]
-        entry.focus()
+        # At once, not when the loop comes to it: what is typed next belongs there.
+        self.set_focus(entry)
         entry.select_all()
 
     def action_cancel(self) -> None:

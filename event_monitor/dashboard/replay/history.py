@@ -89,7 +89,7 @@ class HistoryView:
         """How many events the chosen columns hold; nothing is said of those that are not counted."""
         if self.window is None or self.span is None or first < 0 or last > len(counts):
             return ""
-        if self._counted is None or self._counted[0] != self.window:
+        if self._counted != (self.window, self.type):
             return ""
         whole = self.window.floor(self.span.since) == self.span.since
         whole = whole and self.window.ceiling(self.span.until) == self.span.until
@@ -100,6 +100,8 @@ class HistoryView:
         """How many events lie in the span, as far as that is known without asking."""
         picture = self.picture()
         if picture is None or picture.first < 0 or picture.last > len(picture.counts):
+            return None
+        if self._counted != (self.window, self.type):
             return None
         return sum(picture.counts[picture.first : picture.last])
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from event_monitor.dashboard.replay.question import Question, speed_text
 from event_monitor.dashboard.replay.times import span_text
-from event_monitor.model import ReplayState, Status
+from event_monitor.model import DeliveryState, ReplayState, Status
 from event_monitor.replay_replies import ReplayedEvent, ReplayPlan, ReplayReport, ReplayTargetInfo
 from event_monitor.widgets.content import OUTCOMES
 from event_monitor.widgets.text import (
@@ -158,7 +158,7 @@ def waiting_lines(waited: float, recorded: int | None, width: int, height: int) 
     """While the plan is worked out: how long already, and why it may take a while."""
     lines = [line((f" Counting what would be delivered … {waited:.0f} s", "strong"))]
     if recorded is not None and recorded >= _MANY:
-        lines.append(line((f" {count(recorded)} events lie in this span: it takes a while.", "dim")))
+        lines += sentence(f"{count(recorded)} events lie in this span: it takes a while.", width, "dim")
     lines.append(line((" ", ""), ("esc", "key"), (" gives up", "dim")))
     return [clip(one, width) for one in lines[:height]]
 
@@ -304,15 +304,17 @@ def _detail(report: ReplayReport, width: int, *, short: bool) -> list[Line]:
 
 def _result(one: ReplayedEvent, width: int) -> Line:
     recorded = time_of_day(one.recorded_at or one.replayed_at, precise=width >= 44)
-    targets: list[Part | str] = []
+    groups: dict[DeliveryState, list[str]] = {}
     for target, state in one.outcomes:
-        glyph, tone = OUTCOMES[state]
-        targets += [" ", (plain(target), "dim"), " ", (glyph, tone)]
+        groups.setdefault(state, []).append(plain(target))
+    targets: list[Part | str] = []
+    for state, names in groups.items():
+        targets += [" ", OUTCOMES[state], (f" {' '.join(names)} ", "dim")]
     if width < 44:
         targets = [" ", _worst(one)]
     kind = fit(plain(one.event_type), 20) if width >= 60 else plain(one.event_type)
     mark = "bad" if one.status is Status.DEAD else ""
-    whole = line(" ", (recorded, "dim"), " ", (kind, mark), (" →" if width >= 44 else "", "dim"), *targets)
+    whole = line(" ", (recorded, "dim"), " ", (kind, mark), *targets)
     if one.error and width >= 60:
         whole = Line((*whole.spans, *line("  ", (plain(one.error), "bad")).spans))
     return clip(whole, width)

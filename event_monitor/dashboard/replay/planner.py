@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import msgspec
+
+from event_monitor.clock import from_iso
 from event_monitor.dashboard.link import BusLink
 from event_monitor.dashboard.replay.newest import Newest
 from event_monitor.dashboard.replay.question import Question
 from event_monitor.errors import EventMonitorError, NoBus
+from event_monitor.messages import Speed
 from event_monitor.replay_replies import ReplayPlan
 
 # A held key asks once, when it is let go.
@@ -30,17 +35,23 @@ class Planner:
         self._newest = Newest(link, delay=DELAY, patience=PATIENCE)
 
     def ask(self, question: Question, *, again: bool = False) -> None:
-        """Ask, unless that is what was asked last."""
-        if question == self.question and not again:
-            return
+        """Ask, unless that is what was asked last. Another speed is no other question."""
+        if self.question is not None and not again:
+            same = replace(question, speed=self.question.speed) == self.question
+            if same and question != self.question:
+                self.question = question
+                self.plan = None if self.plan is None else at_speed(self.plan, question.speed)
+                self._changed()
+            if same:
+                return
         self.question, self.plan, self.problem, self.lost = question, None, "", False
         self._newest.ask(question.plan(), self._answered, self._refused)
         self._changed()
 
     def _answered(self, plan: ReplayPlan) -> None:
-        self.plan = plan
         if self.question is not None:
-            self.last = (plan, self.question)
+            self.plan = at_speed(plan, self.question.speed)
+            self.last = (self.plan, self.question)
         self._changed()
 
     def _refused(self, error: EventMonitorError) -> None:
@@ -64,3 +75,13 @@ class Planner:
     def waited(self) -> float | None:
         """Seconds that the answer is waited for; ``None`` if it is not."""
         return self._newest.waited
+
+
+def at_speed(plan: ReplayPlan, speed: Speed) -> ReplayPlan:
+    """A plan at another speed: what is replayed does not depend on it, only how long that takes."""
+    if speed == plan.speed:
+        return plan
+    seconds = 0.0
+    if speed != "max" and plan.first is not None and plan.last is not None:
+        seconds = max(0.0, from_iso(plan.last) - from_iso(plan.first)) / speed
+    return msgspec.structs.replace(plan, speed=speed, seconds=seconds)
