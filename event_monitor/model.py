@@ -246,6 +246,17 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     sampled: int = 0
 
 
+class ReplayMark(msgspec.Struct, frozen=True):
+    """A live replay in a few words: ``share`` of its events is dealt with, ``speed`` is ``None`` at full
+    speed, ``others`` are live beside it."""
+
+    id: int
+    state: ReplayState
+    share: float
+    speed: float | None
+    others: int = 0
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All that the dashboard shows, taken once a second. ``feed`` is ``None`` when nothing in it
     changed since the ``feed_revision`` that the asker named. ``unwatched`` counts the MCP servers that
@@ -275,3 +286,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     unwatched: int = 0
     rss_bytes: int = 0
     kill_switch: bool = False
+    replay: ReplayMark | None = None

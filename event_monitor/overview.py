@@ -57,6 +57,7 @@ class Overview:
             unwatched=runtime.desk.unwatched,
             rss_bytes=resident_bytes(),
             kill_switch=runtime.switch.engaged,
+            replay=runtime.replays.mark(),
         )
 
     def _rate(self) -> RateView:

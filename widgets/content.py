@@ -15,6 +15,8 @@ from event_monitor.model import (
     Priority,
     QueueView,
     RateView,
+    ReplayMark,
+    ReplayState,
     ServiceView,
     Severity,
     Snapshot,
@@ -97,10 +99,23 @@ def header(snapshot: Snapshot, width: int, clock: str, lost: bool = False) -> Li
 
 
 def header_notes(snapshot: Snapshot, width: int) -> Line:
-    """Alerts that nobody has seen, and how many look on."""
+    """A replay that is live, alerts that nobody has seen, and how many look on."""
     alerts = alert_count(snapshot.unacknowledged, short=width < 60)
     views = f"{snapshot.views} views " if snapshot.views > 1 else ""
-    return line(*alerts, "  " if alerts else "", (views, "dim"))
+    replay = _replay_mark(snapshot.replay, short=width < 100)
+    return line(replay, "  " if replay[0] else "", *alerts, "  " if alerts else "", (views, "dim"))
+
+
+def _replay_mark(mark: ReplayMark | None, *, short: bool) -> tuple[str, str]:
+    """``▸ replay 10x 42 %``."""
+    if mark is None:
+        return "", ""
+    running = mark.state is ReplayState.RUNNING
+    speed = "max" if mark.speed is None else f"{mark.speed:g}x"
+    parts = ("▸" if running else "■", "" if short else "replay", speed if running else "paused")
+    others = f"+{mark.others}" if mark.others else ""
+    told = " ".join(filter(None, (*parts, f"{int(mark.share * 100)} %", others)))
+    return told, "busy" if running else "accent"
 
 
 def alert_count(number: int, *, short: bool) -> tuple[tuple[str, str], ...]:

@@ -292,7 +292,9 @@ async def test_pause_step_speed_and_stop(paths: HomePaths) -> None:
         await play(seen, "left_square_bracket", "left_square_bracket", "left_square_bracket")
         report = await seen.chosen(lambda report: report.state == "running")
         assert report.speed == 0.1
+        await seen.until(lambda: "▸ replay 0.1x" in text(seen.app).split("\n")[1])
         await seen.press("space")
+        await seen.until(lambda: "■ replay paused" in text(seen.app).split("\n")[1])
         paused = await seen.chosen(lambda report: report.state == "paused")
         assert (await replays(runtime))[0].state == "paused"
         await seen.press("n", "n")

@@ -26,7 +26,7 @@ from event_monitor.bus.replay.selection import (
 from event_monitor.clock import from_iso, to_iso
 from event_monitor.errors import BusClosed, Conflict, InvalidRequest, NotFound
 from event_monitor.messages import ControlReplay, ReplaySelection, Speed, StartReplay
-from event_monitor.model import ReplayState, Severity
+from event_monitor.model import ReplayMark, ReplayState, Severity
 from event_monitor.replay_replies import ReplayPlan, ReplayReport
 
 logger = logging.getLogger(__name__)
@@ -238,6 +238,15 @@ class ReplayDesk:
     def reports(self) -> list[ReplayReport]:
         """How all that are kept stand, the newest first."""
         return [self._report(self._jobs[number]) for number in sorted(self._jobs, reverse=True)]
+
+    def mark(self) -> ReplayMark | None:
+        """The newest replay that runs, or else is paused, in a few words."""
+        live = [job for job in self._jobs.values() if job.live]
+        if not live:
+            return None
+        job = max(live, key=lambda job: (job.state is ReplayState.RUNNING, job.id))
+        share = 1 - job.left / job.plan.events if job.plan.events else 1.0
+        return ReplayMark(job.id, job.state, round(share, 3), job.speed, len(live) - 1)
 
     async def results(self, number: int, limit: int) -> list[Result]:
         """The last events that a replay published, the newest first. Raises ``NotFound``."""
