@@ -61,6 +61,11 @@ class Window:
         return self.until - self.bucket * self.columns
 
     @property
+    def _slack(self) -> float:
+        """The part of a column by which a float may miss an edge: a few microseconds."""
+        return 5e-6 / self.bucket
+
+    @property
     def span(self) -> Span:
         """All of it."""
         return Span(self.since, self.until)
@@ -68,20 +73,20 @@ class Window:
     def floor(self, moment: float) -> float:
         """The edge between two parts at or before a moment."""
         places = (moment + self.offset) / self.bucket
-        return math.floor(places + 1e-6) * self.bucket - self.offset
+        return math.floor(places + self._slack) * self.bucket - self.offset
 
     def ceiling(self, moment: float) -> float:
         """The edge between two parts at or after a moment."""
         places = (moment + self.offset) / self.bucket
-        return math.ceil(places - 1e-6) * self.bucket - self.offset
+        return math.ceil(places - self._slack) * self.bucket - self.offset
 
     def column(self, moment: float) -> int:
         """The column that a moment lies in; outside the window it is below 0 or not below ``columns``."""
-        return math.floor((moment - self.since) / self.bucket + 1e-6)
+        return math.floor((moment - self.since) / self.bucket + self._slack)
 
     def column_after(self, moment: float) -> int:
         """The first column that begins at or after a moment."""
-        return math.ceil((moment - self.since) / self.bucket - 1e-6)
+        return math.ceil((moment - self.since) / self.bucket - self._slack)
 
     def ending(self, moment: float) -> Window:
         """The same scale, ending with the part that ``moment`` lies in."""
