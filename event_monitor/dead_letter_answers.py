@@ -37,11 +37,11 @@ class DeadLetterAnswers:
 
     async def _retry(self, message: m.RetryDeadLetters) -> r.Done:
         count = await self._bus.dead_letter_queue.retry(_chosen(message))
-        return r.Done(count=count, message=f"{count} dead letters queued again")
+        return r.Done(count=count, message=f"{_letters(count)} queued again")
 
     async def _drop(self, message: m.DropDeadLetters) -> r.Done:
         count = await self._bus.dead_letter_queue.drop(_chosen(message))
-        return r.Done(count=count, message=f"{count} dead letters dropped")
+        return r.Done(count=count, message=f"{_letters(count)} dropped")
 
     async def _begin(self, message: m.StartRetryRun) -> d.RetryRun:
         _chosen(message)
@@ -96,6 +96,10 @@ def _chosen(message: m.DeadLetterSelection) -> Letters:
             "no dead letter was named", "give an event's number, a group, a target, a type, or all"
         )
     return letters_of(message, until=message.until)
+
+
+def _letters(count: int) -> str:
+    return f"{count} dead letter{'' if count == 1 else 's'}"
 
 
 def _limit(limit: int) -> int:

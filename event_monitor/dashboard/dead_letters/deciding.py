@@ -9,7 +9,7 @@ from event_monitor.dashboard.dead_letters.questions import Question
 from event_monitor.dashboard.dead_letters.reading import Reader
 from event_monitor.dashboard.dead_letters.tree import DeadTree, Row
 from event_monitor.dashboard.link import BusLink
-from event_monitor.dead_letter_replies import Corrected, DeadGroup, RetryRun
+from event_monitor.dead_letter_replies import Corrected, DeadGroup, RetryRun, RetryState
 from event_monitor.messages import (
     ControlRetryRun,
     DropDeadLetters,
@@ -178,5 +178,7 @@ def _told(reply: object) -> str:
     if isinstance(reply, RetryRun):
         if not reply.id:
             return "There was nothing left to retry"
-        return f"Retry {reply.id} {reply.state}: {reply.retried:,} of {reply.letters:,}"
+        if reply.state is RetryState.RUNNING:
+            return f"Retry {reply.id} begun: {letters_word(reply.letters)}, {rate_word(reply.rate)}"
+        return f"Retry {reply.id} {reply.state} after {reply.retried:,} of {reply.letters:,}"
     return str(getattr(reply, "message", ""))

@@ -113,7 +113,7 @@ class Reader:
         """Read the letters of unfolded groups again that have others now."""
         for group in self._tree.found.groups if self._tree.found is not None else ():
             members = self._tree.members.get(group.id)
-            if members is not None and members.read_at != (group.letters, group.last_at):
+            if members is not None and members.read_for != (group.letters, group.last_at):
                 self.read(group.id)
 
     def read(self, number: int) -> None:
@@ -130,9 +130,10 @@ class Reader:
             return
         members.asked += 1
         asked, members.waiting = members.asked, True
-        group = (
-            next((g for g in self._tree.found.groups if g.id == number), None) if self._tree.found else None
-        )
+        if begin:
+            found = self._tree.found.groups if self._tree.found is not None else ()
+            group = next((group for group in found if group.id == number), None)
+            members.read_for = (group.letters, group.last_at) if group is not None else None
         known = members.letters
         last = known[-1] if known and not begin else None
         limit = min(AGAIN, max(PAGE, len(known))) if begin else PAGE
@@ -147,10 +148,11 @@ class Reader:
             )
         finally:
             members.waiting = False
-        if page is None or self._tree.members.get(number) is not members or asked != members.asked:
+        if page is None:
+            members.read_for = None
             return
-        if begin and group is not None:
-            members.read_at = (group.letters, group.last_at)
+        if self._tree.members.get(number) is not members or asked != members.asked:
+            return
         self._tree.take_letters(number, page.dead_letters, page.more, begin=begin)
         self._changed()
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import msgspec
 from textual.app import ComposeResult
-from textual.containers import Vertical
 
 from event_monitor.dashboard.action import bindings_of
 from event_monitor.dashboard.dead_letters import lines as say
@@ -83,10 +82,9 @@ class DeadLettersTab(Tab):
         }
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            yield self.list
-            yield self.detail
         yield self.runs
+        yield self.list
+        yield self.detail
 
     # --- what the app calls -----------------------------------------------------------------
 

@@ -20,13 +20,14 @@ class Key(NamedTuple):
 @dataclass(slots=True)
 class Members:
     """The letters of an unfolded group that were read so far, the newest first. ``asked`` counts the
-    questions, so that an old answer never replaces a newer one."""
+    questions, so that an old answer never replaces a newer one; ``read_for`` is the count and the time of
+    the last letter that the group had when it was asked."""
 
     letters: list[DeadLetter] = field(default_factory=list)
     more: bool = True
     asked: int = 0
     waiting: bool = False
-    read_at: tuple[int, str] | None = None
+    read_for: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
