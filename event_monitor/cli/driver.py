@@ -8,8 +8,21 @@ from typing import Any
 
 from event_monitor.cli.connection import Connection
 from event_monitor.cli.output import Printer, confirm, report, report_error, terminal_width
+from event_monitor.cli.stdio import chunks
 from event_monitor.errors import EventMonitorError, InvalidRequest
-from event_monitor.grammar.steps import Complain, Confirm, Say, Send, Show, Step, Steps, json_of, text_of
+from event_monitor.grammar.steps import (
+    Complain,
+    Confirm,
+    Edit,
+    Input,
+    Say,
+    Send,
+    Show,
+    Step,
+    Steps,
+    json_of,
+    text_of,
+)
 from event_monitor.paths import HomePaths
 
 
@@ -42,6 +55,12 @@ def _carry_out(step: Step, connection: Connection, printer: Printer) -> Any:
             return report_error(error)
         case Confirm(question, shown, needed):
             return _ask(question, shown, needed)
+        case Edit(text, mistake):
+            from event_monitor.cli.editor import edit
+
+            return edit(text, mistake)
+        case Input():
+            return b"".join(chunks(0)).decode()
     return None
 
 

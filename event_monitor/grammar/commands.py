@@ -15,6 +15,7 @@ from event_monitor.grammar.replaying import REPLAYING
 from event_monitor.grammar.serving import SERVING
 from event_monitor.grammar.spec import Command, Option
 from event_monitor.grammar.tools import TOOLS
+from event_monitor.grammar.undelivered import UNDELIVERED
 
 HOME = Option(
     name="home",
@@ -55,7 +56,7 @@ class Table:
         return f"see {self.program} {name} --help" if self.program else f"help {name} shows what it takes"
 
 
-COMMANDS: tuple[Command, ...] = (*PUBLISHING, *REPLAYING, *ACTING, *SERVING, *LOOKING, *TOOLS)
+COMMANDS: tuple[Command, ...] = (*PUBLISHING, *UNDELIVERED, *REPLAYING, *ACTING, *SERVING, *LOOKING, *TOOLS)
 EVENT_CLI = Table(COMMANDS, GLOBAL_OPTIONS, "event-cli")
 BY_PATH = EVENT_CLI.by_path
 subcommands = EVENT_CLI.below

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from event_monitor.dead_letter_replies import DeadGroups, RetryRuns
 from event_monitor.replay_replies import Replays
 from event_monitor.replies import (
     Alerts,
@@ -30,6 +31,10 @@ def render_json(reply: Any) -> Iterator[bytes]:
         yield from map(_encode, reply.events)
     elif isinstance(reply, DeadLetterPage):
         yield from map(_encode, reply.dead_letters)
+    elif isinstance(reply, DeadGroups):
+        yield from map(_encode, reply.groups)
+    elif isinstance(reply, RetryRuns):
+        yield from map(_encode, reply.runs)
     elif isinstance(reply, Subscriptions):
         yield from map(_encode, reply.subscriptions)
     elif isinstance(reply, HealthReport):

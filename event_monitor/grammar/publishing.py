@@ -1,34 +1,19 @@
-"""Commands about events on their way: publish, subscribe, dead letters."""
+"""Commands about events on their way: publish, subscribe."""
 
 from __future__ import annotations
 
 from event_monitor.errors import InvalidRequest
-from event_monitor.grammar.shared import TYPE
 from event_monitor.grammar.spec import Argument, Command, Example, Option, Values
 from event_monitor.messages import (
-    DropDeadLetters,
     Message,
     PublishText,
-    QueryDeadLetters,
     QuerySubscriptions,
-    RetryDeadLetters,
     Subscribe,
     Unsubscribe,
 )
 from event_monitor.model import PRIORITIES
 
 _PRIORITY_WORDS = tuple(str(priority) for priority in PRIORITIES)
-
-_TARGET = Option(name="target", metavar="NAME", help="only dead letters of this target", source="targets")
-_ALL = Option(name="all", kind="flag", help="every dead letter that the other options leave")
-_LETTER_IDS = Argument(
-    name="id",
-    help="the id of an event with dead letters",
-    required=False,
-    many=True,
-    integer=True,
-    source="dead_letters",
-)
 
 
 def _publish(values: Values) -> Message:
@@ -55,24 +40,6 @@ def _subscribe(values: Values) -> Message:
 
 def _unsubscribe(values: Values) -> Message:
     return Unsubscribe(name=values["name"])
-
-
-def _dead_letters(values: Values) -> Message:
-    return QueryDeadLetters(event_type=values["type"], target=values["target"])
-
-
-def letters_message(kind: type[RetryDeadLetters] | type[DropDeadLetters], values: Values) -> list[Message]:
-    """The messages that retry or drop dead letters: one for each id, or one for all that match.
-
-    Raises ``InvalidRequest`` where nothing or two things at once are named."""
-    ids, target, event_type, everything = values["id"], values["target"], values["type"], values["all"]
-    if ids and (everything or event_type):
-        raise InvalidRequest("ids cannot be combined with --all or --type", "name the events in one way")
-    if ids:
-        return [kind(event_id=event_id, target=target) for event_id in ids]
-    if not (everything or target or event_type):
-        raise InvalidRequest("no dead letter is named", "give ids, --type, --target or --all")
-    return [kind(target=target, event_type=event_type, all=everything)]
 
 
 PUBLISHING = (
@@ -168,51 +135,5 @@ PUBLISHING = (
         arguments=(Argument(name="name", help="its name", source="subscriptions"),),
         examples=(Example("event-cli subscribe remove pager", "forget the subscription pager"),),
         build=_unsubscribe,
-    ),
-    Command(
-        path=("dlq", "list"),
-        summary="List dead letters, the oldest first",
-        options=(
-            TYPE,
-            _TARGET,
-            Option(
-                name="limit",
-                metavar="N",
-                kind="integer",
-                default=100,
-                help="the oldest N (default 100; 0: all)",
-            ),
-        ),
-        examples=(Example("event-cli dlq list --target notification", "what one target gave up"),),
-        build=_dead_letters,
-    ),
-    Command(
-        path=("dlq", "show"),
-        summary="Show the dead letters of an event with all errors",
-        arguments=(Argument(name="id", help="the id of the event", integer=True, source="dead_letters"),),
-        options=(_TARGET,),
-        examples=(Example("event-cli dlq show 4711", "payload, attempts and errors"),),
-        build=lambda values: QueryDeadLetters(event_id=values["id"], target=values["target"]),
-    ),
-    Command(
-        path=("dlq", "retry"),
-        summary="Queue dead letters again",
-        arguments=(_LETTER_IDS,),
-        options=(_TARGET, TYPE, _ALL),
-        examples=(
-            Example("event-cli dlq retry 4711 4712", "those of two events"),
-            Example("event-cli dlq retry --target notification", "those of one target"),
-        ),
-    ),
-    Command(
-        path=("dlq", "drop"),
-        summary="Give dead letters up",
-        arguments=(_LETTER_IDS,),
-        options=(_TARGET, TYPE, _ALL, Option(name="yes", kind="flag", help="do not ask")),
-        examples=(
-            Example("event-cli dlq drop 4711", "those of one event"),
-            Example("event-cli dlq drop --all --yes", "all of them, without asking"),
-        ),
-        notes="Events keep their status and their errors. --all asks for confirmation on a terminal.",
     ),
 )

@@ -9,6 +9,7 @@ import msgspec
 
 from event_monitor.grammar import render_health as watched
 from event_monitor.grammar.figures import clock, duration, figure, ms, size
+from event_monitor.grammar.render_letters import LETTER_RENDERERS
 from event_monitor.grammar.render_replay import REPLAY_RENDERERS
 from event_monitor.grammar.render_services import adoption_plan, discovered_servers, services
 from event_monitor.grammar.render_tasks import render_tasks
@@ -369,5 +370,6 @@ _RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
     Alerts: _alerts,
     Analytics: _analytics,
     Snapshot: _snapshot,
+    **LETTER_RENDERERS,
     **REPLAY_RENDERERS,
 }

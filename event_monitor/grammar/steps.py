@@ -12,22 +12,26 @@ from typing import Any, Literal
 
 import msgspec
 
-from event_monitor.errors import EventMonitorError, NotFound
+from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
+from event_monitor.grammar.decode import payload_from_text
 from event_monitor.grammar.json_lines import history_json, render_json
 from event_monitor.grammar.parser import to_message
-from event_monitor.grammar.publishing import letters_message
 from event_monitor.grammar.shared import user
 from event_monitor.grammar.spec import Invocation
+from event_monitor.grammar.undelivered import letters_messages
 from event_monitor.messages import (
     AdoptService,
+    CorrectDeadLetter,
     DropDeadLetters,
     Message,
     QueryDeadLetters,
     QueryEvents,
+    ResolveRoute,
     RetryDeadLetters,
+    StartRetryRun,
 )
 from event_monitor.model import Event
-from event_monitor.replies import DeadLetterPage, Done, EventPage
+from event_monitor.replies import DeadLetter, DeadLetterPage, Done, EventPage
 
 _PAGE = 500
 
@@ -66,7 +70,19 @@ class Confirm(msgspec.Struct, frozen=True):
     needed: bool = False
 
 
-Step = Send | Show | Say | Complain | Confirm
+class Edit(msgspec.Struct, frozen=True):
+    """Let a person edit ``text``, which ``mistake`` says what is wrong with; the step's value is what they
+    made of it, ``None`` where nobody can."""
+
+    text: str
+    mistake: str = ""
+
+
+class Input(msgspec.Struct, frozen=True):
+    """Read what was piped in to its end; the step's value is the text, ``None`` where nothing can be."""
+
+
+Step = Send | Show | Say | Complain | Confirm | Edit | Input
 Steps = Generator[Step, Any, int]
 
 
@@ -150,16 +166,76 @@ def _show_letters(invocation: Invocation) -> Steps:
 
 
 def _retry_letters(invocation: Invocation) -> Steps:
-    return (yield from _send_all(letters_message(RetryDeadLetters, invocation.values)))
+    messages = letters_messages(RetryDeadLetters, invocation.values)
+    if isinstance(messages[0], StartRetryRun):
+        yield Show((yield Send(messages[0])))
+        return 0
+    return (yield from _send_all(messages))
 
 
 def _drop_letters(invocation: Invocation) -> Steps:
     values = invocation.values
-    messages = letters_message(DropDeadLetters, values)
-    if values["all"] and not values["yes"] and not (yield Confirm("Drop all dead letters that match?")):
+    messages = letters_messages(DropDeadLetters, values)
+    many = values["all"] or values["group"]
+    if many and not values["yes"] and not (yield Confirm("Drop all dead letters that match?")):
         yield Say("nothing was dropped")
         return 1
     return (yield from _send_all(messages))
+
+
+def _edit_letter(invocation: Invocation) -> Steps:
+    """Take the payload that is given, or have it edited and shown where it goes; then publish it."""
+    values = invocation.values
+    number, target, rerouted = values["id"], values["target"], values["rerouted"]
+    page = yield Send(QueryDeadLetters(event_id=number, target=target))
+    if not page.dead_letters:
+        raise NotFound(f"event {number} has no dead letters", "event-cli dlq list shows which have")
+    letter = page.dead_letters[0]
+    given = values["payload"]
+    if given == "-" and (given := (yield Input())) is None:
+        raise InvalidRequest("nothing can be read from stdin here", "give the payload as JSON")
+    if given is not None:
+        payload = payload_from_text(given)
+    elif (edited := (yield from _edited(letter))) is None:
+        return 1
+    else:
+        payload = edited
+        targets = [one.target for one in page.dead_letters]
+        if rerouted:
+            route = yield Send(ResolveRoute(event_type=letter.event_type, payload=payload))
+            targets = route.targets
+        to = ", ".join(targets) or "no target"
+        if not values["yes"] and not (yield Confirm(f"Publish the corrected {letter.event_type} to {to}?")):
+            yield Say("nothing was published")
+            return 1
+    message = CorrectDeadLetter(event_id=number, payload=payload, target=target, rerouted=rerouted)
+    yield Show((yield Send(message)))
+    return 0
+
+
+def _edited(letter: DeadLetter) -> Generator[Step, Any, dict[str, Any] | None]:
+    """The payload as a person made it; ``None`` if they thought better."""
+    from event_monitor.grammar.payload_text import Mistake, PayloadText
+    from event_monitor.grammar.render import MASK
+
+    text = PayloadText(letter.payload, MASK)
+    now, mistake = text.text, ""
+    while True:
+        made = yield Edit(now, mistake)
+        if made is None:
+            raise InvalidRequest(
+                "nobody can edit here", "give the payload as JSON, or - to read it from stdin"
+            )
+        if made == text.text:
+            yield Say("nothing was changed, nothing was published")
+            return None
+        payload = text.read(made)
+        if not isinstance(payload, Mistake):
+            return payload
+        now, mistake = made, str(payload)
+        if not (yield Confirm(f"{mistake}. Edit again?", needed=True)):
+            yield Say("nothing was published")
+            return None
 
 
 def _send_all(messages: Sequence[Message]) -> Steps:
@@ -202,5 +278,6 @@ _STEPS: Mapping[tuple[str, ...], Callable[[Invocation], Steps]] = {
     ("dlq", "show"): _show_letters,
     ("dlq", "retry"): _retry_letters,
     ("dlq", "drop"): _drop_letters,
+    ("dlq", "edit"): _edit_letter,
     ("services", "adopt"): _adopt,
 }

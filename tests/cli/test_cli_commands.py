@@ -60,6 +60,37 @@ STATS: dict[str, Any] = {
 }
 STATE: dict[str, Any] = {"state": "HEALTHY", "since": TIME, "reason": "all well", "history": []}
 CHANGE = {"from_state": "INITIALIZING", "to_state": "HEALTHY", "at": TIME, "reason": "started"}
+RUN = {
+    "id": 7,
+    "state": "running",
+    "rate": 2.5,
+    "letters": 10,
+    "retried": 4,
+    "delivered": 3,
+    "failed": 1,
+    "under_way": 0,
+    "seconds_left": 2.4,
+    "event_id": None,
+    "target": None,
+    "event_type": None,
+    "groups": [3, 4],
+    "begun_by": "me",
+    "created_at": "2026-11-23T15:42:07.000000Z",
+    "ended_at": None,
+    "waits": "",
+}
+GROUP = {
+    "id": 3,
+    "event_type": "a.b",
+    "target": "log",
+    "error": "OSError: <path>",
+    "letters": 2,
+    "first_at": "2026-11-23T15:42:07.000000Z",
+    "last_at": "2026-11-23T15:42:07.000000Z",
+    "first_id": 4,
+    "last_id": 5,
+    "sample": "OSError: /a",
+}
 SUBSCRIPTION = {"name": "pager", "pattern": "a.#", "handler": "exec:page", "created_at": TIME}
 
 
@@ -145,6 +176,26 @@ def answering(result: Any) -> Script:
             {"count": 1, "message": "1 queued again"},
         ),
         (
+            ["dlq", "retry", "--group", "3", "--group", "4", "--rate", "2.5"],
+            RUN,
+            {"do": "start_retry_run", "groups": [3, 4], "rate": 2.5},
+            RUN,
+        ),
+        (["dlq", "stop", "7"], RUN, {"do": "control_retry_run", "run_id": 7, "action": "stop"}, RUN),
+        (
+            ["dlq", "rate", "7", "50"],
+            RUN,
+            {"do": "control_retry_run", "run_id": 7, "action": "rate", "rate": 50.0},
+            RUN,
+        ),
+        (["dlq", "runs"], {"runs": [RUN]}, {"do": "query_retry_runs"}, RUN),
+        (
+            ["dlq", "groups", "--type", "a.#"],
+            {"groups": [GROUP], "total": 1, "letters": 2, "at": "2026-11-23T15:42:07.000000Z"},
+            {"do": "query_dead_groups", "event_type": "a.#"},
+            GROUP,
+        ),
+        (
             ["dlq", "drop", "--all", "--type", "a.#"],
             {"count": 9, "message": "9 dropped"},
             {"do": "drop_dead_letters", "all": True, "event_type": "a.#", "event_id": None},
@@ -218,6 +269,11 @@ def test_another_protocol_is_named(cli: Cli, bus: StartBus, reply: bytes) -> Non
     [
         ["dlq", "retry"],
         ["dlq", "drop", "4", "--all"],
+        ["dlq", "drop", "4", "--group", "3"],
+        ["dlq", "retry", "4", "--rate", "3"],
+        ["dlq", "retry", "--all", "--rate", "0"],
+        ["dlq", "rate", "7", "fast"],
+        ["dlq", "edit"],
         ["dlq", "retry", "x"],
         ["dlq", "show", "99999999999999999999"],
         ["alerts", "--ack", "some"],

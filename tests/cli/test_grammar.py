@@ -156,12 +156,8 @@ def test_a_command_of_several_messages_is_not_one() -> None:
 
 
 def test_groups_know_their_commands() -> None:
-    assert [command.name for command in subcommands(("dlq",))] == [
-        "dlq list",
-        "dlq show",
-        "dlq retry",
-        "dlq drop",
-    ]
+    words = ("groups", "list", "show", "retry", "edit", "drop", "runs", "rate", "stop")
+    assert [command.name for command in subcommands(("dlq",))] == [f"dlq {word}" for word in words]
 
 
 @pytest.mark.parametrize("module", ["event_monitor.cli.app", "event_monitor.grammar.render"])
@@ -202,7 +198,7 @@ def complete_in_bash(*words: str) -> list[str]:
     ("words", "offered"),
     [
         (["d"], ["dlq", "debug"]),
-        (["dlq", ""], ["list", "show", "retry", "drop"]),
+        (["dlq", "r"], ["retry", "runs", "rate"]),
         (["--output", "json", "dlq", "list", "--t"], ["--type", "--target"]),
         (["publish", "a.b", "--priority", ""], ["CRITICAL", "HIGH", "NORMAL", "LOW"]),
         (["publish", "--priority", "=", "H"], ["HIGH"]),

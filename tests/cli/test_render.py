@@ -9,6 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from event_monitor.dead_letter_replies import (
+    Corrected,
+    DeadGroup,
+    DeadGroups,
+    RetryRun,
+    RetryRuns,
+    RetryState,
+)
 from event_monitor.grammar import render
 from event_monitor.grammar.json_lines import render_json
 from event_monitor.grammar.render_replay import progress_line
@@ -209,7 +217,26 @@ def replies(text: str) -> list[object]:
     row = AnalyticsRow(
         name=text, count=3, failures=1, success_rate=2 / 3, mean_ms=1.25, max_ms=None, last_at=TIME
     )
+    group = DeadGroup(
+        id=1,
+        event_type=text,
+        target=text,
+        error=text,
+        letters=3,
+        first_at=TIME,
+        last_at=TIME,
+        first_id=1,
+        last_id=3,
+        sample=text,
+    )
+    run = RetryRun(
+        id=1, state=RetryState.RUNNING, rate=2.5, letters=9, seconds_left=3.6, begun_by=text, waits=text
+    )
     return [
+        DeadGroups(groups=[group], total=2, letters=4, at=TIME),
+        run,
+        RetryRuns(runs=[run]),
+        Corrected(id=2, event_type=text, priority=Priority.LOW, targets=[text], corrects=1, dropped=1),
         Done(count=1, message=text),
         Pong(pid=1, version=text, home=text),
         *(

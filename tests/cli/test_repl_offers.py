@@ -86,7 +86,7 @@ def offered(line: str, *replies: Any) -> list[str]:
     [
         ("pub", ["publish"]),
         ("event-cli pub", ["publish"]),
-        ("dlq ", ["list", "show", "retry", "drop"]),
+        ("dlq ", ["groups", "list", "show", "retry", "edit", "drop", "runs", "rate", "stop"]),
         ("dlq re", ["retry"]),
         ("events --st", ["--status"]),
         ("events --status d", ["delivered", "dead"]),
@@ -102,7 +102,7 @@ def offered(line: str, *replies: Any) -> list[str]:
         ("maintenance o", ["on", "off"]),
         ("set ", ["output"]),
         ("set output ", ["json", "table"]),
-        ("help dlq ", ["list", "show", "retry", "drop"]),
+        ("help dlq ", ["groups", "list", "show", "retry", "edit", "drop", "runs", "rate", "stop"]),
         ("stats --output j", ["json"]),
         ("publish ", ["mcp.server.down", "'two words'", "build.done"]),
         ("publish mc", ["mcp.server.down"]),
