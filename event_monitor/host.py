@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from event_monitor.control.client import refuse_command
 from event_monitor.errors import BusClosed
 from event_monitor.messages import Message
 from event_monitor.runtime import Runtime
@@ -89,7 +88,7 @@ class BusThread:
 
 
 class LocalClient:
-    """The client for a runtime in this process. Refuses commands when ``read_only``."""
+    """The client for a runtime in this process, which refuses commands when ``read_only``."""
 
     def __init__(self, thread: BusThread, *, read_only: bool = False) -> None:
         self._thread = thread
@@ -97,10 +96,10 @@ class LocalClient:
 
     async def request(self, message: Message) -> Any:
         """See ``Client.request``."""
-        refuse_command(message, self._read_only)
         if not self._thread.ready.done():
             await asyncio.wrap_future(self._thread.ready)
-        return await asyncio.wrap_future(self._thread.submit(lambda runtime: runtime.handle(message)))
+        answered = self._thread.submit(lambda runtime: runtime.handle(message, read_only=self._read_only))
+        return await asyncio.wrap_future(answered)
 
     def silence(self) -> str | None:
         """See ``Client.silence``: where the bus's loop stands still, if it does."""

@@ -24,6 +24,7 @@ from event_monitor.bus.rules import RuleSet, read_rules
 from event_monitor.clock import Clock, LoopClock
 from event_monitor.config import Settings
 from event_monitor.configured import Configured, configured, read_configuration
+from event_monitor.control.client import refuse_command
 from event_monitor.control.lock import HomeLock
 from event_monitor.control.server import ControlServer
 from event_monitor.control.spool import Spool
@@ -303,8 +304,10 @@ class Runtime:
 
     # --- the entrance -----------------------------------------------------------------------
 
-    async def handle(self, message: Message) -> Any:
-        """Carry out a command or answer a query, whoever asks. Raises ``EventMonitorError``."""
+    async def handle(self, message: Message, *, read_only: bool = False) -> Any:
+        """Carry out a command or answer a query, whoever asks. Raises ``EventMonitorError``: ``ReadOnly``
+        for a command from a view that may change nothing."""
+        refuse_command(message, read_only)
         return await self._answers.answer(message)
 
     @property
