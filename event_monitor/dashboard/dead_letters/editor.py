@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -22,6 +22,8 @@ from event_monitor.messages import CorrectDeadLetter, ResolveRoute
 from event_monitor.replies import DeadLetter
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line, clip, line, plain
+
+KEYS = (("^s", "publish"), ("^t", "targets"), ("esc", "cancel"))
 
 
 class JsonArea(TextArea):
@@ -52,7 +54,8 @@ class EditorState(Panel):
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        return [clip(self._verdict, width), clip(self._route, width)]
+        keys = line(*(part for key, word in KEYS for part in ((key, "key"), f" {word}   ")))
+        return [clip(one, width) for one in (self._verdict, self._route, keys)][:height]
 
 
 class LetterEditor(ModalScreen[Corrected | None]):
@@ -63,11 +66,13 @@ class LetterEditor(ModalScreen[Corrected | None]):
         Binding("ctrl+t", "reroute", show=False, priority=True),
         Binding("escape", "leave", show=False, priority=True),
     ]
+    SCOPED_CSS: ClassVar[bool] = False
     DEFAULT_CSS = """
     #editor { height: 90%; }
     #editor-text { height: 1fr; border: none; padding: 0; background: $surface; }
     #editor-text:focus { border: none; }
     #editor-state { height: 2; background: $surface; }
+    .-sliver #editor-state { height: 3; }
     """
 
     def __init__(self, letter: DeadLetter, link: BusLink) -> None:
@@ -86,7 +91,7 @@ class LetterEditor(ModalScreen[Corrected | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="editor", classes="dialog") as dialog:
             dialog.border_title = f"Correct #{self._letter.id} {plain(self._letter.event_type)}"
-            dialog.border_subtitle = "^s publish   ^t targets   esc cancel"
+            dialog.border_subtitle = "   ".join(f"{key} {word}" for key, word in KEYS)
             yield self._area
             yield EditorState()
 

@@ -66,10 +66,11 @@ def _group_line(group: DeadGroup, unfolded: bool, width: int, selected: bool) ->
     head = line(
         ("▸" if selected else " ", "accent-strong"),
         ("-" if unfolded else "+", "key"),
-        (f"{count(group.letters):>7}  ", "bad-strong"),
+        (f"{count(group.letters):>{7 if width >= _NARROW else 6}}  ", "bad-strong"),
     )
     last = line((f" {time_of_day(group.last_at)} ", "dim"))
     if width < _NARROW:
+        last = line((f" {time_of_day(group.last_at)[:5]} ", "dim"))
         return spread(line(*head.spans, (way(group), "strong")), last, width)
     room = width - head.width - last.width
     names = max(20, min(44, room // 2))
@@ -78,22 +79,21 @@ def _group_line(group: DeadGroup, unfolded: bool, width: int, selected: bool) ->
 
 
 def _letter_line(letter: DeadLetter, width: int, mask: Sequence[str], selected: bool) -> Line:
-    summary = plain(summarise(letter.event_type, redact(letter.payload, mask)))
-    head = line(
-        ("▸" if selected else " ", "accent-strong"),
-        (f"      #{letter.id:<8} ", "accent"),
-    )
+    mark = ("▸" if selected else " ", "accent-strong")
+    if width < _NARROW:
+        last = line((f" {time_of_day(letter.dead_at)[:5]} ", "dim"))
+        return spread(line(mark, (f"   #{letter.id} ", "accent"), plain(letter.error)), last, width)
+    head = line(mark, (f"      #{letter.id:<8} ", "accent"))
     last = line((f" {time_of_day(letter.dead_at)} ", "dim"))
     room = width - head.width - last.width
-    if width < _NARROW:
-        return spread(line(*head.spans, plain(letter.error)), last, width)
+    summary = plain(summarise(letter.event_type, redact(letter.payload, mask)))
     about = line(fit(summary, max(16, room // 3)), "  ", (plain(letter.error), "dim"))
     return spread(line(*head.spans, *clip(about, room).spans), last, width)
 
 
 def hint_lines(hints: Sequence[tuple[str, str]], width: int) -> list[Line]:
-    """A few words in place of a list."""
-    return [clip(line(" ", hint), width) for hint in hints]
+    """A few words in place of a list, wrapped."""
+    return [line(" ", (row, tone)) for text, tone in hints for row in textwrap.wrap(text, max(width - 2, 10))]
 
 
 # --- details --------------------------------------------------------------------------------
@@ -161,6 +161,18 @@ def rate_word(rate: float) -> str:
 def run_line(run: RetryRun, width: int) -> Line:
     """How a retry stands, in one row."""
     glyph, tone = _GLYPHS[run.state]
+    if width < _NARROW:
+        return clip(
+            line(
+                (f" {glyph} ", tone),
+                f"{rate_word(run.rate)}  {count(run.retried)} of {count(run.letters)}",
+                ("  ✔ ", "good"),
+                count(run.delivered),
+                ("  ✖ ", "bad"),
+                count(run.failed),
+            ),
+            width,
+        )
     left = ""
     if run.waits:
         left = f"waits: {plain(run.waits)}"

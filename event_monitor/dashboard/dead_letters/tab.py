@@ -30,18 +30,21 @@ class DeadLettersTab(Tab):
 
     NAME = "dead_letters"
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
+    SCOPED_CSS: ClassVar[bool] = False
     DEFAULT_CSS = """
     #dead-list, #dead-detail {
         border: round $border; border-title-color: $text-muted; border-title-style: bold;
         border-subtitle-color: $text-muted; height: 1fr;
     }
     #dead-list:focus, #dead-detail:focus { border: round $accent; }
-    #dead-detail { scrollbar-size-vertical: 1; overflow-x: hidden; background: $background; }
+    #dead-detail {
+        scrollbar-size-vertical: 1; overflow-x: hidden; scrollbar-gutter: stable; background: $background;
+    }
     #dead-runs { height: 0; display: none; }
-    .-sliver #dead-list { border: none; }
-    .-sliver #dead-detail { display: none; }
-    .-compact #dead-list { height: 3fr; }
-    .-compact #dead-detail { height: 2fr; }
+    .-compact DeadLettersTab #dead-list { height: 3fr; }
+    .-compact DeadLettersTab #dead-detail { height: 2fr; }
+    .-sliver DeadLettersTab #dead-list, .-sliver DeadLettersTab #dead-list:focus { border: none; }
+    .-sliver DeadLettersTab #dead-detail { display: none; }
     """
 
     def __init__(self, link: BusLink) -> None:
