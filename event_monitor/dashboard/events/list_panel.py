@@ -20,7 +20,8 @@ _HEADED = 6
 
 
 class EventList(Panel, can_focus=True):
-    """``note`` stands under the last row, ``empty`` in place of rows where there are none."""
+    """``note`` stands under the last row, ``empty`` in place of rows where there are none. ``on_top``
+    says that the newest event was selected, and so is to be selected when a newer one comes."""
 
     BORDER_TITLE = "Events"
 
@@ -45,8 +46,11 @@ class EventList(Panel, can_focus=True):
         self.note: Line | None = None
         self.empty: Sequence[Line] = ()
         self.selected_id: int | None = None
+        self.on_top = True
         self._now = now
         self._top = 0
+        self._top_id: int | None = None
+        self._centred = False
 
     # --- the selection ----------------------------------------------------------------------
 
@@ -60,11 +64,6 @@ class EventList(Panel, can_focus=True):
     def place(self) -> int | None:
         """Where the selected event stands among the rows."""
         return self.window.place(self.selected_id)
-
-    @property
-    def on_top(self) -> bool:
-        """Whether the first row is selected, or none."""
-        return self.place in (None, 0)
 
     @property
     def page_rows(self) -> int:
@@ -83,11 +82,23 @@ class EventList(Panel, can_focus=True):
         target = 0 if place is None else place + rows
         self.select(self.window.rows[min(max(target, 0), len(self.window.rows) - 1)].id)
 
-    def select(self, event_id: int | None) -> None:
+    def select(self, event_id: int) -> None:
         """Select an event of the window."""
         self.selected_id = event_id
+        self.on_top = self.window.at_newest and self.place == 0
+        self._centred = False
         self.keep_in_view()
         self.post_message(self.Moved())
+
+    def expect(self, event_id: int | None) -> None:
+        """Select an event that will be there soon, ``None`` for the newest."""
+        self.selected_id = event_id
+        self.on_top = event_id is None
+        self._centred = False
+
+    def follow(self) -> None:
+        """Select the newest event."""
+        self.selected_id = self.window.rows[0].id if self.window.rows else None
 
     def keep_in_view(self) -> None:
         """Show what holds now, with the selected event on the screen. One that is gone leaves the
@@ -98,15 +109,21 @@ class EventList(Panel, can_focus=True):
         elif rows and self.selected_id is None:
             self.selected_id = rows[0].id
         place = self.place or 0
+        # Rows that came or went above leave the picture where it is.
+        kept = self.window.place(self._top_id)
+        top = place - self.page_rows // 2 if self._centred else self._top if kept is None else kept
         height = self.page_rows - (self.note is not None and place >= len(rows) - 1)
-        self._top = min(max(self._top, place - max(1, height) + 1), place)
-        self._top = max(0, min(self._top, len(rows) - 1))
+        top = min(max(top, place - max(1, height) + 1), place)
+        self._top = max(0, min(top, len(rows) - 1))
+        self._top_id = rows[self._top].id if rows else None
         self.redraw()
 
-    def centre(self) -> None:
-        """Put the selected event in the middle of the screen."""
-        self._top = max(0, (self.place or 0) - self.page_rows // 2)
+    def centre(self, event_id: int) -> None:
+        """Select an event that is there, or soon will be, in the middle of the screen."""
+        self.expect(event_id)
+        self._centred = True
         self.keep_in_view()
+        self.post_message(self.Moved())
 
     # --- what is drawn ----------------------------------------------------------------------
 

@@ -46,6 +46,7 @@ class Loader:
         self._progress = {Way.DOWN: Progress(), Way.UP: Progress()}
         self._wanted = {Way.DOWN: 0, Way.UP: 0}
         self._looking = False
+        self._wish: tuple[tuple[int, ...], bool] | None = None
 
     # --- beginning --------------------------------------------------------------------------
 
@@ -167,32 +168,39 @@ class Loader:
         self.missed, self.missed_capped = 0, False
 
     def look(self, shown: tuple[int, ...], *, follow: bool) -> None:
-        """Ask how the events on the screen stand now and what came since; with ``follow`` show that."""
-        if self._looking or not self._active or self.error is not None:
-            return
-        self._looking = True
-        self._link.work(self._look(shown, follow, self._generation))
+        """Ask how the events on the screen stand now and what came since; with ``follow`` show that.
+        While an answer is under way the last such wish waits for its end."""
+        if self._active and self.error is None:
+            self._wish = (shown, follow)
+            if not self._looking:
+                self._looking = True
+                self._link.work(self._look())
 
-    async def _look(self, shown: tuple[int, ...], follow: bool, generation: int) -> None:
-        window = self._window
+    async def _look(self) -> None:
         try:
-            if follow and window.at_newest:
-                page = await self._ask(window.news(), generation)
-                if page is None:
-                    return
-                missed, capped = window.take_news(page)
-                self.missed += missed
-                self.missed_capped |= capped
-                self.newer, self.newer_capped = 0, False
-                self._changed()
-            if not shown:
-                return
-            page = await self._ask(QueryHistory(ids=shown, after_id=window.head), generation)
-            if page is None:
-                return
-            window.refresh(page)
-            if not (follow and window.at_newest):
-                self.newer, self.newer_capped = page.between, page.capped
-            self._changed()
+            while self._wish is not None and self._active:
+                (shown, follow), self._wish = self._wish, None
+                await self._look_once(shown, follow, self._generation)
         finally:
             self._looking = False
+
+    async def _look_once(self, shown: tuple[int, ...], follow: bool, generation: int) -> None:
+        window = self._window
+        if follow and window.at_newest:
+            page = await self._ask(window.news(), generation)
+            if page is None:
+                return
+            missed, capped = window.take_news(page)
+            self.missed += missed
+            self.missed_capped |= capped
+            self.newer, self.newer_capped = 0, False
+            self._changed()
+        if not shown:
+            return
+        page = await self._ask(QueryHistory(ids=shown, after_id=window.head), generation)
+        if page is None:
+            return
+        window.refresh(page)
+        if not (follow and window.at_newest):
+            self.newer, self.newer_capped = page.between, page.capped
+        self._changed()

@@ -38,6 +38,7 @@ class EventsTab(Tab):
 
     NAME = "events"
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     EventsTab #events-body { height: 1fr; }
     EventsTab #events-list { width: 8fr; height: 1fr; border: round $border; }
@@ -189,7 +190,7 @@ class EventsTab(Tab):
     def _changed(self) -> None:
         """The window or its loading is not what it was."""
         if self.following:
-            self.list.selected_id = self.window.rows[0].id if self.window.rows else None
+            self.list.follow()
         before = self.list.selected_id
         self.redraw()
         self._want_more()
@@ -274,21 +275,18 @@ class EventsTab(Tab):
             self.list.select(self.window.rows[0].id)
             self._look()
         else:
-            self.list.selected_id = None
+            self.list.expect(None)
             self.loader.begin()
 
     def _oldest(self) -> None:
-        self.list.selected_id = 0
+        self.list.expect(0)
         self.loader.begin_oldest()
 
     def go_to(self, event_id: int) -> None:
         """Select an event, or the nearest older one that passes the filter."""
-        if self.window.place(event_id) is not None:
-            self.list.select(event_id)
-            self.list.centre()
-            return
-        self.list.selected_id = event_id
-        self.loader.begin_at(event_id)
+        if self.window.place(event_id) is None:
+            self.loader.begin_at(event_id)
+        self.list.centre(event_id)
 
     def _go_to(self) -> None:
         from event_monitor.dashboard.events.prompts import PromptDialog
@@ -371,7 +369,7 @@ class EventsTab(Tab):
             self.list.marks.ranges.clear()
             self.list.marks.anchor = None
             self.link.say("The marked ranges belonged to the other filter and are dropped")
-        self.list.selected_id = None
+        self.list.expect(None)
         self.walking.end()
         self.loader.begin(where)
 

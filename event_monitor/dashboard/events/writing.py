@@ -101,8 +101,8 @@ class Writing:
         except (OSError, EventMonitorError) as error:
             tab.link.say(f"Not written: {error}", Severity.WARNING)
         else:
-            told = f"{count(export.count)} events written to {path}"
-            tab.link.say(told if whole else f"Stopped: no file was written to {path}")
+            told = f"{count(export.count)} events written to {path.absolute()}"
+            tab.link.say(told if whole else f"Stopped: no file was written to {path.absolute()}")
         finally:
             self._export = None
             tab.redraw_status()

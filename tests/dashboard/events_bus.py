@@ -1,0 +1,121 @@
+"""The Events tab on a real bus: a runtime on a thread of its own, with a recorded history."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from event_monitor.config import DashboardSettings
+from event_monitor.dashboard.app import EventMonitorApp
+from event_monitor.dashboard.events.tab import EventsTab
+from event_monitor.dashboard.memory import Memory
+from event_monitor.host import BusThread, LocalClient
+from event_monitor.messages import Message, Publish, QueryEvents
+from event_monitor.model import Event
+from event_monitor.paths import HomePaths
+from event_monitor.runtime import Runtime
+from tests.bus import big_history
+from tests.bus.helpers import settings
+from tests.dashboard.driving import settle
+
+RECORDED = 1_000
+_PATIENCE = 600
+
+
+class Explorer:
+    """A dashboard with the Events tab open, and the bus beneath it."""
+
+    def __init__(self, thread: BusThread, app: EventMonitorApp, pilot: Pilot[Any]) -> None:
+        self.thread = thread
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def tab(self) -> EventsTab:
+        tab = self.app.tabs.active
+        assert isinstance(tab, EventsTab)
+        return tab
+
+    @property
+    def ids(self) -> list[int]:
+        return [row.id for row in self.tab.window.rows]
+
+    @property
+    def selected(self) -> int | None:
+        return self.tab.list.selected_id
+
+    async def press(self, *keys: str) -> None:
+        """Press keys and wait until what they began has ended."""
+        await self.pilot.press(*keys)
+        await settle(self.pilot)
+
+    async def type(self, text: str) -> None:
+        await self.pilot.press(*("space" if one == " " else one for one in text))
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait for what the bus or a timer brings about."""
+        for _ in range(_PATIENCE):
+            if condition():
+                await settle(self.pilot)
+                return
+            await self.pilot.pause(0.01)
+        raise AssertionError("it did not happen")
+
+    async def until_asked(self, word: str) -> None:
+        """Wait until events with this word are looked for; the answer may be under way for ever."""
+        for _ in range(_PATIENCE):
+            if self.tab.window.where.words == (word,):
+                return
+            await self.pilot.pause(0.01)
+        raise AssertionError("it was not asked")
+
+    def ask(self, message: Message) -> Any:
+        """What the bus answers, asked past the dashboard."""
+        return self.thread.submit(lambda runtime: runtime.handle(message)).result(30)
+
+    def publish(self, event_type: str = "a.b", **options: Any) -> int:
+        number: int = self.ask(Publish(event_type=event_type, **options)).id
+        return number
+
+    def newest(self) -> Event:
+        event: Event = self.ask(QueryEvents(limit=1)).events[0]
+        return event
+
+
+@contextlib.asynccontextmanager
+async def explorer(
+    home: Path,
+    *,
+    recorded: int = RECORDED,
+    size: tuple[int, int] = (120, 36),
+    memory: Memory | None = None,
+    read_only: bool = False,
+) -> AsyncIterator[Explorer]:
+    """A bus on ``home`` with so many recorded events, and the tab on its newest ones."""
+    paths = HomePaths(str(home))
+    Path(paths.bus_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+    if recorded and not Path(paths.database).exists():
+        big_history.record(Path(paths.database), recorded)
+    thread = BusThread(lambda: Runtime.start(paths, settings()))
+    thread.start()
+    try:
+        app = EventMonitorApp(
+            LocalClient(thread, read_only=read_only),
+            DashboardSettings(refresh=0.05, reduced_motion=True),
+            mask=("token", "password"),
+            memory=memory or Memory(),
+            read_only=read_only,
+        )
+        async with app.run_test(size=size, notifications=True) as pilot:
+            found = Explorer(thread, app, pilot)
+            await found.until(lambda: app.snapshot is not None and app.snapshot.state == "HEALTHY")
+            await found.press("2")
+            await found.until(lambda: app.tabs.active.NAME == "events")
+            await found.until(lambda: found.tab.window.head is not None)
+            yield found
+    finally:
+        thread.stop()
