@@ -233,6 +233,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
+SCHEMA_VERSION = len(MIGRATIONS)
+
 
 def examine(connection: sqlite3.Connection, path: Path) -> None:
     """Raise ``StoreTooNew`` for a newer file and ``sqlite3.DatabaseError`` for one that is damaged
