@@ -17,18 +17,15 @@ from event_monitor.model import (
     RateView,
     ReplayMark,
     ReplayState,
-    ServiceView,
     Severity,
     Snapshot,
     SystemState,
-    Transition,
 )
 from event_monitor.widgets.text import (
     Line,
     Span,
     clip,
     count,
-    cut,
     duration,
     fit,
     gauge,
@@ -67,16 +64,6 @@ OUTCOMES = {
 }
 HEALTH_GLYPHS = {"pass": ("✔", "good"), "fail": ("✖", "bad")}
 
-_WIDE_SERVICES = 76
-_SERVICES_HEADING = f"   {'service':<14} {'breaker':<15}failures calls/s   p95   busy health now"
-
-NO_SERVICES = (
-    ("No service is watched yet.", "strong"),
-    ("List what you depend on in event-bus/event-monitor.yaml:", ""),
-    ("services:", "accent"),
-    ("  - {name: db, kind: tcp, port: 5432}", "accent"),
-    ("Kinds: http, tcp, command, mcp, process. Each is probed and protected.", "dim"),
-)
 NO_EVENTS = (
     ("No event yet.", "strong"),
     ("Publish one from another shell:", ""),
@@ -129,26 +116,6 @@ def alert_count(number: int, *, short: bool) -> tuple[tuple[str, str], ...]:
 def _short_home(home: str) -> str:
     user = os.path.expanduser("~")
     return "~" + home[len(user) :] if home == user or home.startswith(user + "/") else home
-
-
-def last_transition(snapshot: Snapshot, width: int) -> list[Line]:
-    """The newest change of state on one line."""
-    if not snapshot.transitions:
-        return [line((" " + plain(snapshot.state_reason), "dim"))]
-    newest = snapshot.transitions[-1]
-    return [
-        clip(
-            line(
-                " ",
-                (time_of_day(newest.at), "dim"),
-                "  ",
-                *_arrow(newest),
-                "  ",
-                (plain(newest.reason), "dim"),
-            ),
-            width,
-        )
-    ]
 
 
 # --- figures --------------------------------------------------------------------------------
@@ -230,143 +197,22 @@ def queue(view: QueueView, width: int, height: int) -> list[Line]:
     ][:height]
 
 
-# --- services -------------------------------------------------------------------------------
+# --- banner ----------------------------------------------------------------------------------
 
 
-def services(
-    views: tuple[ServiceView, ...],
-    width: int,
-    height: int,
-    selected: str | None = None,
-    *,
-    unwatched: int = 0,
-) -> list[Line]:
-    """One line a service under a heading, or what to do while there is none."""
-    if not views:
-        return _no_services(width, height, unwatched)
-    heading, shown = visible_services(views, width, height, selected)
-    lines = [line((_SERVICES_HEADING, "dim"))] if heading else []
-    return lines + [_service(view, width, view.name == selected) for view in shown]
-
-
-def visible_services(
-    views: tuple[ServiceView, ...], width: int, height: int, selected: str | None
-) -> tuple[int, tuple[ServiceView, ...]]:
-    """How many rows the heading takes, and the services for which there is room under it, the selected
-    one among them."""
-    heading = int(width >= _WIDE_SERVICES and height > len(views))
-    place = next((place for place, view in enumerate(views) if view.name == selected), 0)
-    room = max(1, height - heading)
-    top = max(0, place - room + 1)
-    return heading, views[top : top + room]
-
-
-def _no_services(width: int, height: int, unwatched: int) -> list[Line]:
-    if height < 2:
-        declared = f", {unwatched} declared" if unwatched else ""
-        return [clip(line((f" No service is watched yet{declared}", "dim")), width)]
-    parts = list(NO_SERVICES)
-    if unwatched:
-        servers = "1 MCP server" if unwatched == 1 else f"{unwatched} MCP servers"
-        parts.insert(1, (f"Your assistant declares {servers}: event-cli services discover", "accent"))
-    return [clip(line(" ", part), width) for part in parts][:height]
-
-
-def _service(view: ServiceView, width: int, selected: bool) -> Line:
-    glyph, tone = ("■", "accent") if view.forced else BREAKER_GLYPHS.get(view.breaker, ("·", "dim"))
-    word = f"FORCED {view.breaker}" if view.forced else view.breaker
-    target = view.kind == "target"
-    name = fit(plain(f"→ {view.name.removeprefix('target:')}" if target else view.name), 14)
-    now = plain(view.fallback or view.note or "")
-    mark, row = (" ▸ ", "select") if selected else ("   ", "")
-    if width < _WIDE_SERVICES:
-        figure = (millis(view.p95_ms), " ") if view.p95_ms is not None else ()
-        return clip(line(mark, name, " ", (f"{glyph} {word:<9}", tone), " ", *figure, now, row=row), width)
-    failures = f"{view.failure_count:>3} / {view.failure_threshold:<3}"
-    breaker = (f"{glyph} {word:<13}", tone)
-    health = "     " if target else " ".join(HEALTH_GLYPHS.get(one, ("·", "dim"))[0] for one in view.health)
-    return clip(
-        line(
-            mark,
-            name,
-            " ",
-            breaker,
-            failures,
-            f"{'–' if target else f'{view.calls_per_second:.1f}':>6}",
-            f"{millis(view.p95_ms):>8}",
-            f"{view.busy:>4}/{view.max_concurrent:<2}",
-            f" {health} ",
-            now,
-            row=row,
-        ),
-        width,
-    )
-
-
-# --- system and alerts ----------------------------------------------------------------------
-
-
-def system(snapshot: Snapshot, width: int, height: int) -> list[Line]:
-    """The state with its reason, then the last transitions, the newest first."""
-    glyph, tone = STATE_GLYPHS[snapshot.state]
-    lines = [
-        line(
-            " ",
-            (f"{glyph} {snapshot.state}", f"{tone}-strong"),
-            ("  since " + time_of_day(snapshot.state_since), "dim"),
-        ),
-    ]
-    for transition in reversed(snapshot.transitions):
-        lines.append(line(" ", (time_of_day(transition.at), "dim"), "  ", *_arrow(transition)))
-        lines.append(line("           ", (cut(plain(transition.reason), width - 12), "dim")))
-    return [clip(one, width) for one in lines[:height]]
-
-
-def _arrow(transition: Transition) -> tuple[tuple[str, str] | str, ...]:
-    tone = STATE_GLYPHS[transition.to_state][1]
-    return (f"{transition.from_state} → ", (str(transition.to_state), tone))
-
-
-def alerts(found: tuple[Alert, ...], width: int, height: int) -> list[Line]:
-    """Unacknowledged alerts first, the newest first."""
-    if not found:
-        return [line((" ✔ nothing to report", "dim"))]
-    ordered = sorted(found, key=lambda alert: alert.acknowledged)
-    return [_alert(alert, width) for alert in ordered[:height]]
-
-
-def _alert(alert: Alert, width: int) -> Line:
-    glyph, tone = SEVERITY_GLYPHS[alert.severity]
-    if alert.acknowledged:
-        glyph, tone = "✔", "dim"
-    times = f" ×{alert.count}" if alert.count > 1 else ""
-    text = f"{plain(alert.title)}{times}"
-    detail = f"  {plain(alert.detail)}" if alert.detail else ""
-    strong = "dim" if alert.acknowledged else "strong"
-    return clip(
-        line(
-            " ",
-            (glyph, tone),
-            " ",
-            (time_of_day(alert.last_at or alert.at), "dim"),
-            " ",
-            (text, strong),
-            (detail, "dim"),
-        ),
-        width,
+def foremost(snapshot: Snapshot) -> Alert | None:
+    """The newest alert that waits to be seen and is more than information, else the newest that waits."""
+    waiting = [alert for alert in snapshot.alerts if not alert.acknowledged]
+    return next(
+        (alert for alert in waiting if alert.severity is not Severity.INFO), next(iter(waiting), None)
     )
 
 
 def banner(snapshot: Snapshot, width: int) -> Line | None:
     """What is wrong right now, on one line; ``None`` while all is well."""
-    newest = next(
-        (
-            alert
-            for alert in snapshot.alerts
-            if not alert.acknowledged and alert.severity is not Severity.INFO
-        ),
-        None,
-    )
+    newest = foremost(snapshot)
+    if newest is not None and newest.severity is Severity.INFO:
+        newest = None
     if snapshot.state in (SystemState.DEGRADED, SystemState.FAILED):
         glyph, _ = STATE_GLYPHS[snapshot.state]
         row = "banner-bad" if snapshot.state is SystemState.FAILED else "banner-warn"

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from textual import events
 from textual.message import Message
 
-from event_monitor.model import QueueView, RateView, ServiceView, Snapshot
+from event_monitor.model import QueueView, RateView, Snapshot, TypeRate
 from event_monitor.widgets import content
 from event_monitor.widgets.panel import Panel
-from event_monitor.widgets.text import Line, Span, clip
+from event_monitor.widgets.state_path import last_transition, system
+from event_monitor.widgets.text import Line, Span, clip, time_of_day
+from event_monitor.widgets.type_rates import type_rates
 
 
 class BannerPanel(Panel):
@@ -32,20 +34,32 @@ class BannerPanel(Panel):
 
 
 class RatePanel(Panel):
-    """Events per second."""
+    """Events per second, of all together or of each type."""
 
     BORDER_TITLE = "Events per second"
+    BORDER_SUBTITLE = "t by type"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._view = RateView()
+        self._types: tuple[TypeRate, ...] = ()
+        self.by_type = False
 
-    def show(self, view: RateView) -> None:
+    def show(self, view: RateView, types: tuple[TypeRate, ...]) -> None:
         """Take the newest figures."""
-        self._view = view
+        self._view, self._types = view, types
+        self.redraw()
+
+    def choose(self, by_type: bool) -> None:
+        """Show the event types, or all events together."""
+        self.by_type = by_type
+        self.border_title = "Event types now" if by_type else self.BORDER_TITLE
+        self.border_subtitle = "t all together" if by_type else self.BORDER_SUBTITLE
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
+        if self.by_type:
+            return type_rates(self._types, width, height)
         return content.rate(self._view, width, height)
 
 
@@ -67,84 +81,6 @@ class QueuePanel(Panel):
         return content.queue(self._view, width, height)
 
 
-class ServicesPanel(Panel, can_focus=True):
-    """What is protected. The selection stays on a name, whatever the order of the rows."""
-
-    BORDER_TITLE = "Services"
-
-    class Opened(Message):
-        """A service was clicked a second time."""
-
-        def __init__(self, service: str) -> None:
-            super().__init__()
-            self.service = service
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._views: tuple[ServiceView, ...] = ()
-        self._name: str | None = None
-        self._unwatched = 0
-
-    def show(self, views: tuple[ServiceView, ...], unwatched: int = 0) -> None:
-        """Take the services' newest state, and how many declared servers nobody watches."""
-        self._views = views
-        self._unwatched = unwatched
-        self._hint()
-        self.redraw()
-
-    def _hint(self) -> None:
-        """Which keys work on what is selected."""
-        first = "enter details" if self.has_focus else "tab selects"
-        hint = f"{first}   r reset  o open  c close" if self._views else ""
-        if self.border_subtitle != hint:
-            self.border_subtitle = hint
-
-    @property
-    def selected(self) -> ServiceView | None:
-        """The selected service; the first one while none was chosen."""
-        found = next((view for view in self._views if view.name == self._name), None)
-        return found or (self._views[0] if self._views else None)
-
-    def move(self, rows: int) -> None:
-        """Select another service."""
-        if not self._views:
-            return
-        names = [view.name for view in self._views]
-        chosen = self.selected
-        place = names.index(chosen.name) if chosen is not None else 0
-        self._name = names[min(max(place + rows, 0), len(names) - 1)]
-        self.redraw()
-
-    def on_focus(self) -> None:
-        """Show the selection."""
-        self._hint()
-        self.redraw()
-
-    def on_blur(self) -> None:
-        """Show no selection: the keys go elsewhere."""
-        self._hint()
-        self.redraw()
-
-    def on_click(self, event: events.Click) -> None:
-        """Select the service under the pointer; open it on the second click."""
-        offset = event.get_content_offset(self)
-        chosen = self.selected
-        if offset is None or chosen is None:
-            return
-        heading, shown = content.visible_services(self._views, *self.size, chosen.name)
-        if heading <= offset.y < heading + len(shown):
-            clicked = shown[offset.y - heading].name
-            again, self._name = clicked == self._name, clicked
-            self.redraw()
-            if again:
-                self.post_message(self.Opened(clicked))
-
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        chosen = self.selected
-        name = chosen.name if chosen is not None and self.has_focus else None
-        return content.services(self._views, width, height, name, unwatched=self._unwatched)
-
-
 class SystemPanel(Panel):
     """The system state and how it came about."""
 
@@ -161,36 +97,21 @@ class SystemPanel(Panel):
     def show(self, snapshot: Snapshot) -> None:
         """Take a snapshot."""
         self._snapshot = snapshot
+        title = f"{self.BORDER_TITLE} · {snapshot.state} since {time_of_day(snapshot.state_since)}"
+        if self.border_title != title:
+            self.border_title = title
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         if self._snapshot is None:
             return []
         if height < 2:
-            return content.last_transition(self._snapshot, width)
-        return content.system(self._snapshot, width, height)
+            return last_transition(self._snapshot, width)
+        return system(self._snapshot, width, height)
 
     def on_click(self) -> None:
         """Ask for the whole history."""
         self.post_message(self.Opened())
-
-
-class AlertsPanel(Panel):
-    """Alerts, those that wait to be seen first."""
-
-    BORDER_TITLE = "Alerts"
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._snapshot: Snapshot | None = None
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Take a snapshot."""
-        self._snapshot = snapshot
-        self.redraw()
-
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        return content.alerts(self._snapshot.alerts if self._snapshot else (), width, height)
 
 
 class FooterPanel(Panel):

@@ -40,6 +40,7 @@ class Action:
 _NAMES = {
     "slash": "/",
     "question_mark": "?",
+    "exclamation_mark": "!",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "plus": "+",

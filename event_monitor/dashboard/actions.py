@@ -19,7 +19,16 @@ EVERYWHERE = (
     Action("tab_replay", "3,f3", "Replay", "Choose a span of history and deliver it again"),
     Action("tab_dead_letters", "4,f4", "Dead letters", "What could not be delivered: retry, edit, drop"),
     Action("tab_console", "5,f5", "Console", "Type commands as in event-cli; publish test events"),
-    Action("acknowledge", "a", "Acknowledge", "Mark all alerts as seen", 6, changes=True),
+    Action(
+        "acknowledge",
+        "a",
+        "Acknowledge",
+        "Mark the selected alert as seen, or the one in the banner",
+        6,
+        changes=True,
+    ),
+    Action("acknowledge_all", "", "Acknowledge all", "Mark all alerts as seen", changes=True),
+    Action("alerts", "exclamation_mark", "Alerts", "All alerts, what to do about each, and where it leads"),
     Action(
         "maintenance", "m", "Maintenance", "Begin planned downtime, or end it", 9, changes=True, palette=False
     ),

@@ -33,11 +33,12 @@ from event_monitor.dashboard.terminal import silence_terminal
 from event_monitor.dashboard.themes import DARK, LIGHT
 from event_monitor.errors import EventMonitorError, NoBus
 from event_monitor.messages import GetSnapshot
-from event_monitor.model import Severity, Snapshot
+from event_monitor.model import Alert, Severity, Snapshot
 from event_monitor.widgets import content
 from event_monitor.widgets.feed import FeedPanel
 from event_monitor.widgets.header import HeaderPanel, TabMark
-from event_monitor.widgets.overview import BannerPanel, FooterPanel, ServicesPanel
+from event_monitor.widgets.overview import BannerPanel, FooterPanel
+from event_monitor.widgets.services_panel import ServicesPanel
 from event_monitor.widgets.text import line, plain
 
 logger = logging.getLogger(__name__)
@@ -158,6 +159,11 @@ class EventMonitorApp(App[int]):
     def services(self) -> ServicesPanel:
         """The services' table, also while a dialog is open."""
         return self._overview.services
+
+    @property
+    def chosen_alert(self) -> Alert | None:
+        """The alert that is selected on the screen."""
+        return self._overview.chosen_alert if self.tabs.active is self._overview else None
 
     @property
     def _overview(self) -> OverviewTab:
@@ -336,7 +342,9 @@ class EventMonitorApp(App[int]):
         if tab is not None:
             return tab.describe(action_id)
         return {
-            "acknowledge": f"{snapshot.unacknowledged} open",
+            "acknowledge": _first_words(self.chosen_alert or content.foremost(snapshot)),
+            "acknowledge_all": f"{snapshot.unacknowledged} wait to be seen",
+            "alerts": f"{snapshot.unacknowledged} wait to be seen",
             "maintenance_on": f"now {snapshot.state}",
             "maintenance_off": f"now {snapshot.state}",
             "resume": f"the kill switch is {'engaged' if snapshot.kill_switch else 'off'}",
@@ -352,6 +360,10 @@ class EventMonitorApp(App[int]):
     def on_footer_panel_chosen(self, message: FooterPanel.Chosen) -> None:
         """The footer was clicked."""
         self.action_act(message.action)
+
+
+def _first_words(alert: Alert | None) -> str:
+    return plain(alert.title, 60) if alert is not None and not alert.acknowledged else "none waits to be seen"
 
 
 def _terminal_alive() -> bool:

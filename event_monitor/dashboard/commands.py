@@ -17,12 +17,14 @@ from event_monitor.messages import (
     GetEvent,
     GetService,
     GetState,
+    QueryAlerts,
     QueryDiscovered,
     ReloadRules,
     RetryDeadLetters,
 )
 from event_monitor.model import Event, Severity
 from event_monitor.replies import ServiceDetail
+from event_monitor.widgets.content import foremost
 
 if TYPE_CHECKING:
     from event_monitor.dashboard.app import EventMonitorApp
@@ -37,7 +39,9 @@ class Commands:
         self.overrides = Overrides(app, link.send)
         self._table: dict[str, Callable[[], Any]] = {
             **{f"tab_{info.name}": self._opener(info.name) for info in TABS},
-            "acknowledge": lambda: link.send(AcknowledgeAlerts()),
+            "acknowledge": self._acknowledge,
+            "acknowledge_all": lambda: link.send(AcknowledgeAlerts()),
+            "alerts": self._alerts,
             "help": self._help,
             "palette": app.action_command_palette,
             "quit": app.exit,
@@ -102,6 +106,25 @@ class Commands:
                 self._app.push_screen(
                     DocumentDialog("State history", lambda width: state_lines(report, width))
                 )
+
+        self._link.work(show())
+
+    # --- alerts -----------------------------------------------------------------------------
+
+    def _acknowledge(self) -> None:
+        from event_monitor.dashboard.alert_dialog import acknowledge
+
+        snapshot = self._app.snapshot
+        banner = foremost(snapshot) if snapshot is not None else None
+        acknowledge(self._link, self._app.chosen_alert or banner)
+
+    def _alerts(self) -> None:
+        async def show() -> None:
+            from event_monitor.dashboard.alert_dialog import MOST, AlertsDialog
+
+            reply = await self._link.ask(QueryAlerts(limit=MOST))
+            if reply is not None:
+                self._app.push_screen(AlertsDialog(self._link, reply.alerts))
 
         self._link.work(show())
 

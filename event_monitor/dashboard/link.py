@@ -12,7 +12,7 @@ from event_monitor.control.client import Client
 from event_monitor.dashboard.memory import Memory
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import Message
-from event_monitor.model import Severity, Snapshot
+from event_monitor.model import Alert, Severity, Snapshot
 from event_monitor.replies import BreakerReport, StateReport
 
 if TYPE_CHECKING:
@@ -133,6 +133,16 @@ class BusLink:
     def act(self, action_id: str) -> None:
         """Carry out an action of the table, on whichever tab it works."""
         self._app.action_act(action_id)
+
+    def refresh_soon(self) -> None:
+        """Have the next picture taken at once: something was changed from here."""
+        self._app.refresh_soon()
+
+    def open_alert(self, alert: Alert) -> None:
+        """Show one alert with what to do about it."""
+        from event_monitor.dashboard.alert_dialog import AlertDialog
+
+        self._app.push_screen(AlertDialog(self, alert))
 
     def open_event(self, event_id: int) -> None:
         """Show all about an event."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from event_monitor.model import SystemState, Transition
 from event_monitor.replies import StateReport
 from event_monitor.widgets.content import STATE_GLYPHS
+from event_monitor.widgets.state_path import WIDTH, diagram, way
 from event_monitor.widgets.text import Line, clip, line, plain, time_of_day
 
 _WORD = max(len(state) for state in SystemState)
@@ -36,7 +37,11 @@ def _now(report: StateReport, width: int) -> list[Line]:
     since = line(
         " ", (f"{glyph} {report.state}", f"{tone}-strong"), (f"  since {time_of_day(report.since)}", "dim")
     )
-    return [since, line(f" {plain(report.reason)}")]
+    lines = [since, line(f" {plain(report.reason)}")]
+    if report.history and width >= WIDTH:
+        taken = way(report.state, report.history, width)
+        lines += [Line(), *diagram(report.state, report.history), Line(), taken]
+    return lines
 
 
 def _transition(transition: Transition, refused: bool, width: int) -> list[Line]:

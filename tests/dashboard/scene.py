@@ -20,6 +20,7 @@ from event_monitor.messages import (
     GetSnapshot,
     GetState,
     Message,
+    QueryAlerts,
     QueryBreakers,
     QueryDiscovered,
     SetBreaker,
@@ -42,8 +43,10 @@ from event_monitor.model import (
     SystemState,
     Totals,
     Transition,
+    TypeRate,
 )
 from event_monitor.replies import (
+    Alerts,
     BreakerReport,
     Breakers,
     DiscoveredServerInfo,
@@ -135,6 +138,27 @@ def feed(rounds: int = 3) -> tuple[FeedItem, ...]:
     return tuple(items)
 
 
+def types() -> tuple[TypeRate, ...]:
+    """What the assistant's hooks and the scripts publish, and a burst of one type."""
+    shares = {
+        "command.executed": 0.41,
+        "tool.executed": 0.33,
+        "mcp.call.ok": 0.12,
+        "hook.message_display": 0.08,
+        "mcp.call.failed": 0.03,
+        "": 0.03,
+    }
+    return tuple(
+        TypeRate(
+            event_type=name,
+            per_second=round(142 * share, 3),
+            share=share,
+            series=tuple(round(700 * share * (1 + math.sin(step / 2 + share * 9) / 2)) for step in range(24)),
+        )
+        for name, share in shares.items()
+    )
+
+
 def snapshot(**changes: Any) -> Snapshot:
     """A busy, healthy system with one alert."""
     series = tuple(round(90 + 60 * math.sin(second / 7) + 40 * math.sin(second / 3)) for second in range(120))
@@ -154,6 +178,7 @@ def snapshot(**changes: Any) -> Snapshot:
             _transition("RECOVERING", "HEALTHY", "15:40:02", "the store accepts events again"),
         ),
         rate=RateView(per_second=142.0, peak=310, series=series, latency_ms=Latency(0.8, 2.1, 4.0)),
+        types=types(),
         queue=QueueView(
             depth=23,
             limit=1_000_000,
@@ -215,6 +240,7 @@ def empty() -> Snapshot:
         transitions=(),
         state_reason="everything runs",
         rate=RateView(),
+        types=(),
         queue=QueueView(limit=1_000_000),
         totals=Totals(),
         feed=(),
@@ -303,7 +329,7 @@ class FakeClient:
             self.asked += 1
             if self.gate is not None:
                 await self.gate.wait()
-        elif not isinstance(message, GetService | QueryBreakers):
+        elif not isinstance(message, GetService | QueryBreakers | QueryAlerts):
             self.sent.append(message)
         if self.error is not None:
             raise self.error
@@ -316,6 +342,8 @@ class FakeClient:
             return detail(message.event_id, self.payload)
         if isinstance(message, GetService):
             return msgspec.structs.replace(self.service, service=message.name)
+        if isinstance(message, QueryAlerts):
+            return Alerts(alerts=list(self.picture.alerts))
         if isinstance(message, QueryBreakers):
             return Breakers(breakers=self.breakers)
         if isinstance(message, GetState):

@@ -19,6 +19,11 @@ from event_monitor.replies import (
 _REFUSED = "ServiceDown: 127.0.0.1:8080: Connection refused"
 
 
+_WELL = (0,) * 30
+_SWIFT = tuple(3.0 + step % 5 for step in range(30))
+_SLOWER = tuple(8.0 + 2.3 * step for step in range(30))
+
+
 def table() -> tuple[ServiceView, ...]:
     """Services in every state, and a target that is held open."""
     well = ("pass", "pass", "pass")
@@ -31,6 +36,9 @@ def table() -> tuple[ServiceView, ...]:
             p95_ms=4.0,
             busy=1,
             health=well,
+            next_probe_in=7.0,
+            slowest_ms=_SWIFT,
+            failures=_WELL,
         ),
         ServiceView(
             name="github",
@@ -41,6 +49,9 @@ def table() -> tuple[ServiceView, ...]:
             fallback="git_cli",
             note=_REFUSED,
             retry_after=21.0,
+            next_probe_in=3.0,
+            slowest_ms=(*_SLOWER[:22], *[None] * 8),
+            failures=(*_WELL[:22], 2, 1, 1, 1, 0, 0, 0, 1),
         ),
         ServiceView(
             name="memory",
@@ -51,9 +62,18 @@ def table() -> tuple[ServiceView, ...]:
             p95_ms=31.0,
             busy=1,
             health=well,
+            slowest_ms=(*[None] * 24, 31.0, 30.0, 28.0, None, 31.0, 30.0),
+            failures=(*_WELL[:12], 1, 0, 1, *_WELL[:15]),
         ),
         ServiceView(
-            name="web_search", kind="http", breaker="OPEN", forced="open", health=well, note='"deploy"'
+            name="web_search",
+            kind="http",
+            breaker="OPEN",
+            forced="open",
+            health=well,
+            note='"deploy"',
+            slowest_ms=_SWIFT,
+            failures=_WELL,
         ),
         ServiceView(
             name="target:log",

@@ -134,7 +134,11 @@ async def test_acknowledge() -> None:
         await settle(pilot)
         await pilot.press("a")
         await settle(pilot)
-        assert client.sent == [AcknowledgeAlerts()]
+        assert client.sent == [AcknowledgeAlerts(alert_id=2)]
+        assert "Acknowledged: mcp.server.down" in said(app)
+        await pilot.press("A")
+        await settle(pilot)
+        assert client.sent[1:] == [AcknowledgeAlerts()]
 
 
 async def test_read_only_refuses_what_changes_something() -> None:

@@ -186,7 +186,7 @@ def test_it_never_rings_twice_in_the_interval_for_the_same(
         noise = policy.observe(at(state))
         assert not (noise.bells and state is SystemState.MAINTENANCE)
         if noise.bells:
-            rank = {SystemState.FAILED: 3, SystemState.DEGRADED: 2}.get(state, int(noise.bells == WORSE))
+            rank = {SystemState.FAILED: 3, SystemState.DEGRADED: 2}.get(state, 1) if noise.bells > 1 else 0
             if rung:
                 last, told = rung[-1]
                 assert clock.now - last >= BELL_INTERVAL or rank > told
