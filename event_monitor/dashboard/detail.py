@@ -85,14 +85,15 @@ def payload_lines(payload: object, width: int, mask: Sequence[str]) -> list[Line
     text = json.dumps(redact(payload, mask), indent=2, ensure_ascii=False)
     lines: list[Line] = []
     for row in text.split("\n"):
-        lines += _wrap(Line((Span(" "), *_highlight(plain(row, 1_000_000)))), max(10, width))
+        lines += wrapped(Line((Span(" "), *highlighted(plain(row, 1_000_000)))), max(10, width))
         if len(lines) > _MAX_LINES:
             lines.append(line((" … the rest is left out here", "dim")))
             break
     return lines
 
 
-def _highlight(row: str) -> list[Span]:
+def highlighted(row: str) -> list[Span]:
+    """A row of JSON, its parts in their tones."""
     spans: list[Span] = []
     at = 0
     for token in _TOKEN.finditer(row):
@@ -111,7 +112,7 @@ def _highlight(row: str) -> list[Span]:
     return spans
 
 
-def _wrap(row: Line, width: int) -> list[Line]:
+def wrapped(row: Line, width: int) -> list[Line]:
     """Break a line at ``width`` cells, between characters."""
     if row.width <= width:
         return [row]

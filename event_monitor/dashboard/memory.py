@@ -35,6 +35,10 @@ class Memory:
         """Keep a JSON value."""
         self._values[key] = value
 
+    def beside(self, name: str) -> str | None:
+        """The path of another file that is kept in the same place; ``None`` where nothing is kept."""
+        return os.path.join(os.path.dirname(self._path), name) if self._path is not None else None
+
     @property
     def unsaved(self) -> bool:
         """Whether ``save`` has something to write."""

@@ -138,7 +138,7 @@ def _of_item(item: Argument | Option, reading: Reading, word: Word, start: int, 
     name = f"{item.flag} {item.metavar}" if isinstance(item, Option) else item.name.upper()
     about = f"{name}: {item.help}"
     if item.source == "payload":
-        return _of_payload_word(reading, word, about)
+        return _of_payload_word(reading, word, "PAYLOAD: a JSON object, over several lines if need be")
     if item.source == "commands":
         words = tuple(part.text for part in reading.parts if part.kind == "argument")
         fixed = tuple(Offer(next_word, _summary((*words, next_word))) for next_word in REPL.next_words(words))

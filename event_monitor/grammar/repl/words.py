@@ -47,6 +47,8 @@ def split(text: str) -> list[Word]:
     scanner.scan()
     if scanner.open_at is not None:
         place = scanner.open_at
+        if scanner.in_string:
+            raise LineError("this text is not closed", 'write " at its end', place, len(text))
         raise Unfinished(
             f"{text[place]} is not closed", "close it, or quote it to mean itself", place, place + 1
         )
@@ -81,6 +83,8 @@ class _Scanner:
         self.text = text
         self.words: list[Word] = []
         self.open_at: int | None = None
+        self.in_string = False
+        """Whether that is a text in JSON, which ends on its line."""
         self._at = 0
 
     def scan(self) -> None:
@@ -187,3 +191,4 @@ class _Scanner:
                 self._at += 1
         self._at = len(text)
         self.open_at = start
+        self.in_string = True

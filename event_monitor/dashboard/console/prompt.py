@@ -1,0 +1,185 @@
+"""The place where commands are typed: several lines, the history, and a shadow of what was typed before."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual import events
+from textual.binding import Binding
+from textual.message import Message
+from textual.widgets import TextArea
+
+from event_monitor.grammar.repl.history import History
+from event_monitor.grammar.repl.words import LineError, Unfinished, split
+from event_monitor.widgets.text import plain
+
+_LONGEST = 262_144
+
+
+class PromptArea(TextArea):
+    """Says what the person wants; what to do about it is the tab's."""
+
+    DEFAULT_CSS = """
+    PromptArea, PromptArea:focus {
+        border: none; padding: 0; height: auto; max-height: 8; background: $background;
+        scrollbar-size: 0 0;
+    }
+    PromptArea .text-area--cursor-line { background: $background; }
+    """
+
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("tab", "complete(1)", show=False),
+        Binding("shift+tab", "complete(-1)", show=False),
+        Binding("escape", "leave", show=False),
+        Binding("ctrl+c", "interrupt", show=False),
+        Binding("ctrl+j,alt+enter", "new_line", show=False),
+        Binding("pageup", "scroll_output(-1)", show=False),
+        Binding("pagedown", "scroll_output(1)", show=False),
+    ]
+
+    class Entered(Message):
+        """A line is to be carried out."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Complete(Message):
+        """The next offer is wanted, or with ``step`` -1 the one before."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    class Left(Message):
+        """The person wants to leave the prompt."""
+
+    class Interrupted(Message):
+        """What runs is to be stopped, or what is typed given up."""
+
+    class Scrolled(Message):
+        """The output is to be scrolled by pages."""
+
+        def __init__(self, pages: int) -> None:
+            super().__init__()
+            self.pages = pages
+
+    def __init__(self, history: History, *, id: str | None = None) -> None:
+        super().__init__(
+            id=id, soft_wrap=True, show_line_numbers=False, highlight_cursor_line=False, tab_behavior="focus"
+        )
+        self.cursor_blink = False
+        self.match_cursor_bracket = False
+        self.engaged = False
+        """Whether an offer is chosen: enter takes it then."""
+        self._history = history
+        self._back = 0
+        self._draft = ""
+
+    def set_text(self, text: str) -> None:
+        """Show other text, the cursor at its end."""
+        self.text = clean(text)
+        self.move_cursor(self.document.end)
+
+    @property
+    def cursor_index(self) -> int:
+        """Where the cursor is in the text."""
+        row, column = self.cursor_location
+        return sum(len(line) + 1 for line in self.text.split("\n")[:row]) + column
+
+    def replace_before_cursor(self, start: int, text: str) -> None:
+        """Put ``text`` in the place of what stands from ``start`` to the cursor."""
+        before = self.text[:start]
+        begin = before.count("\n"), start - before.rfind("\n") - 1
+        self.replace(text, begin, self.cursor_location, maintain_selection_offset=False)
+
+    # --- keys -------------------------------------------------------------------------------
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self._enter()
+        else:
+            await super()._on_key(event)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        # A clipboard may hold anything: what a terminal would obey is made visible first.
+        self._replace_via_keyboard(clean(event.text), *self.selection)
+        event.stop()
+        event.prevent_default()
+
+    def _enter(self) -> None:
+        if self.engaged or self._is_finished():
+            self._back, self._draft = 0, ""
+            self.post_message(self.Entered(self.text))
+        else:
+            self.action_new_line()
+
+    def _is_finished(self) -> bool:
+        try:
+            split(self.text)
+        except Unfinished:
+            # An empty last line says that nothing more will come: the mistake is shown.
+            return self.text.endswith("\n")
+        except LineError:
+            return True
+        return True
+
+    def action_new_line(self) -> None:
+        """Begin another line of the same command."""
+        self._replace_via_keyboard("\n", *self.selection)
+
+    def action_complete(self, step: int) -> None:
+        """Ask for an offer."""
+        self.post_message(self.Complete(step))
+
+    def action_leave(self) -> None:
+        """Leave the prompt."""
+        self.post_message(self.Left())
+
+    def action_interrupt(self) -> None:
+        """Stop, or give up."""
+        self.post_message(self.Interrupted())
+
+    def action_scroll_output(self, pages: int) -> None:
+        """Scroll the output."""
+        self.post_message(self.Scrolled(pages))
+
+    # --- history ----------------------------------------------------------------------------
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        if select or not self.navigator.is_first_wrapped_line(self.cursor_location):
+            super().action_cursor_up(select)
+        else:
+            self._recall(1)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        if select or not self.navigator.is_last_wrapped_line(self.cursor_location):
+            super().action_cursor_down(select)
+        else:
+            self._recall(-1)
+
+    def _recall(self, step: int) -> None:
+        entries = self._history.entries
+        if self._back == 0:
+            self._draft = self.text
+        back = min(max(0, self._back + step), len(entries))
+        if back != self._back:
+            self._back = back
+            self.set_text(entries[-back] if back else self._draft)
+
+    def update_suggestion(self) -> None:
+        """Show the rest of the last line that began like this one."""
+        text = self.text
+        at_end = self.cursor_location == self.document.end
+        found = ""
+        if text.strip() and at_end:
+            found = next((entry for entry in reversed(self._history.entries) if entry.startswith(text)), "")
+        self.suggestion = plain(found[len(text) :].split("\n")[0]) if len(found) > len(text) else ""
+
+
+def clean(text: str) -> str:
+    """Text that is safe to show, its line ends kept."""
+    rows = text[:_LONGEST].replace("\r\n", "\n").replace("\r", "\n").expandtabs(4).split("\n")
+    return "\n".join(plain(row, _LONGEST) for row in rows)
