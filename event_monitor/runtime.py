@@ -21,7 +21,7 @@ from event_monitor.bus.history import read_recent
 from event_monitor.bus.replay.desk import ReplayDesk
 from event_monitor.bus.retry_runs import RetryDesk
 from event_monitor.bus.rules import RuleSet, read_rules
-from event_monitor.clock import Clock, LoopClock
+from event_monitor.clock import Clock
 from event_monitor.config import Settings
 from event_monitor.configured import Configured, configured, read_configuration
 from event_monitor.control.client import refuse_command
@@ -46,6 +46,7 @@ from event_monitor.service_detail import ServiceDetails
 from event_monitor.services.registry import ServiceRegistry
 from event_monitor.spool_intake import SpoolIntake
 from event_monitor.subscriptions import Subscriptions
+from event_monitor.surroundings import REAL, Surroundings
 from event_monitor.system.alerts import AlertBook
 from event_monitor.system.driver import StateDriver
 from event_monitor.system.state_machine import StateMachine
@@ -67,12 +68,19 @@ class Runtime:
     """One home's bus with all around it. ``start`` answers a running one; ``stop`` ends it."""
 
     def __init__(
-        self, paths: HomePaths, settings: Settings, *, demo: bool = False, own_process: bool = False
+        self,
+        paths: HomePaths,
+        settings: Settings,
+        *,
+        demo: bool = False,
+        own_process: bool = False,
+        surroundings: Surroundings = REAL,
     ) -> None:
         self.paths = paths
         self.settings = settings
         self.demo = demo
         self._own_process = own_process
+        self._surroundings = surroundings
         self.watchdog: Watchdog
         self.bus: EventBus
         self.alerts: AlertBook
@@ -105,6 +113,7 @@ class Runtime:
         *,
         demo: bool = False,
         own_process: bool = False,
+        surroundings: Surroundings = REAL,
     ) -> Self:
         """Start all parts; with ``own_process`` they may use what a process has but one of. Raises
         ``InvalidConfig`` before anything is touched, ``AlreadyRunning`` if a live process owns the
@@ -115,7 +124,7 @@ class Runtime:
         else:
             found = await asyncio.to_thread(configured, settings)
         rules = read_rules(paths.rules, NAMES)
-        runtime = cls(paths, found.settings, demo=demo, own_process=own_process)
+        runtime = cls(paths, found.settings, demo=demo, own_process=own_process, surroundings=surroundings)
         try:
             await runtime._start(rules, found, stamps, from_file=settings is None)
         except OSError as error:
@@ -135,9 +144,16 @@ class Runtime:
             os.makedirs(directory, mode=0o700, exist_ok=True)
         lock = HomeLock(Path(paths.lock))
         self._cleanup.callback(lock.release)
-        self._clock = LoopClock(asyncio.get_running_loop())
+        around = self._surroundings
+        self._clock = around.clock_of(asyncio.get_running_loop())
         self.bus = await EventBus.open(
-            paths.database, settings=self.settings, rules=rules, clock=self._clock, protect=True
+            paths.database,
+            settings=self.settings,
+            rules=rules,
+            clock=self._clock,
+            protect=True,
+            rng=around.rng,
+            database=around.database,
         )
         self._cleanup.push_async_callback(self._stop_bus)
         current_waits.set(self.bus.waits)
@@ -148,7 +164,7 @@ class Runtime:
         self.retries = RetryDesk(self.bus)
         self.driver = StateDriver(self.machine)
         self.breakers = BreakerDesk(self.bus.store, self._clock)
-        self.services = ServiceRegistry(self.settings, self._clock)
+        self.services = ServiceRegistry(self.settings, self._clock, around.make_service, around.rng)
         self.switch = KillSwitch(self.bus.store, self.breakers, self.services.names)
         await self.alerts.load()
         await self.breakers.load()
@@ -174,6 +190,7 @@ class Runtime:
             self.settings.watch,
             home=Path(paths.bus_dir),
             dump=Path(paths.logs) / "stall.txt" if self._own_process else None,
+            watch_stalls=around.watch_stalls,
         )
         self._cleanup.push_async_callback(self.watchdog.stop)
         self.watchdog.start()

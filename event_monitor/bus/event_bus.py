@@ -14,6 +14,7 @@ import msgspec
 
 from event_monitor.bus import history
 from event_monitor.bus.admission import Admission
+from event_monitor.bus.database import Database
 from event_monitor.bus.dead_letters import DeadLetterQueue
 from event_monitor.bus.dispatcher import Dispatcher
 from event_monitor.bus.inflight import InFlight
@@ -56,7 +57,14 @@ class EventBus:
     """
 
     def __init__(
-        self, store: EventStore, clock: Clock, settings: Settings, rules: RuleSet, *, protect: bool = False
+        self,
+        store: EventStore,
+        clock: Clock,
+        settings: Settings,
+        rules: RuleSet,
+        *,
+        protect: bool = False,
+        rng: random.Random | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -75,7 +83,7 @@ class EventBus:
             max_in_memory=settings.queue.max_in_memory,
             max_in_memory_bytes=settings.queue.max_in_memory_bytes,
             max_causation_depth=settings.bus.max_causation_depth,
-            rng=random.Random(),
+            rng=rng or random.Random(),
             waits=self.waits,
             context=context,
         )
@@ -102,14 +110,17 @@ class EventBus:
         rules: RuleSet | None = None,
         clock: Clock | None = None,
         protect: bool = False,
+        rng: random.Random | None = None,
+        database: type[Database] = Database,
     ) -> Self:
         """Open the store at ``path``. Add targets, then ``start``. With ``protect`` each target has a
-        circuit breaker, by its settings, in ``circuit_breakers``."""
+        circuit breaker, by its settings, in ``circuit_breakers``. Jitter comes from ``rng``; the store's
+        connections are made by ``database``."""
         settings = settings or Settings()
-        store = await EventStore.open(Path(path), settings.store.durability)
+        store = await EventStore.open(Path(path), settings.store.durability, database)
         clock = clock or LoopClock(asyncio.get_running_loop())
         rules = RuleSet.empty() if rules is None else rules
-        bus = cls(store, clock, settings, rules, protect=protect)
+        bus = cls(store, clock, settings, rules, protect=protect, rng=rng)
         await bus.router.load()
         return bus
 

@@ -78,8 +78,8 @@ class EventStore:
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def open(cls, path: Path, durability: str = "full") -> Self:
-        """Open, check, migrate, and start committing.
+    async def open(cls, path: Path, durability: str = "full", database: type[Database] = Database) -> Self:
+        """Open with connections of the class ``database``, check, migrate, and start committing.
 
         A damaged or foreign file is set aside (``set_aside`` names it) and a fresh one begun.
         Raises ``StoreTooNew``, and ``StoreUnavailable`` when no file can be made at all.
@@ -87,27 +87,27 @@ class EventStore:
         aside: Path | None = None
         try:
             try:
-                writer, newest, counters = await _open_writer(path, durability)
+                writer, newest, counters = await _open_writer(path, durability, database)
             except sqlite3.DatabaseError as error:
                 if not (_is_damage(error) or _is_corruption(error) or path.is_dir()):
                     raise
                 logger.error("%s is damaged or not ours (%s): set aside", path, error)
                 aside = schema.set_aside(path)
-                writer, newest, counters = await _open_writer(path, durability)
+                writer, newest, counters = await _open_writer(path, durability, database)
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(
                 f"cannot open {path}: {error}", "check that the directory is writable and the disk has room"
             ) from error
         reader = checkpointer = None
         try:
-            reader = await Database.open(path)
+            reader = await database.open(path)
             await reader.run(lambda connection: connection.execute("PRAGMA query_only = 1") and None)
-            checkpointer = await Database.open(path, busy_timeout=0.2)
+            checkpointer = await database.open(path, busy_timeout=0.2)
             store = cls(path, writer, reader, checkpointer)
         except BaseException:
-            for database in (checkpointer, reader, writer):
-                if database is not None:
-                    await database.close()
+            for connection in (checkpointer, reader, writer):
+                if connection is not None:
+                    await connection.close()
             raise
         store.set_aside = aside
         store.counters.update(counters)
@@ -405,9 +405,11 @@ class _Waited:
         self.apply(ledger)
 
 
-async def _open_writer(path: Path, durability: str) -> tuple[Database, int, dict[str, int]]:
+async def _open_writer(
+    path: Path, durability: str, kind: type[Database]
+) -> tuple[Database, int, dict[str, int]]:
     """The writer's connection to an examined file, with its highest id and its counters."""
-    database = await Database.open(path)
+    database = await kind.open(path)
 
     def setup(connection: sqlite3.Connection) -> tuple[int, dict[str, int]]:
         schema.examine(connection, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,14 @@ from event_monitor.clock import Clock
 from event_monitor.config import ServiceSettings, Settings
 from event_monitor.resilience.health import CheckKind, Health
 from event_monitor.resilience.retry import PermanentError
+from event_monitor.services.base import Service
 from event_monitor.services.guard import ServiceGuard
 from event_monitor.services.guardian import Guardian
 
 logger = logging.getLogger(__name__)
+
+Make = Callable[[ServiceSettings, Guardian], Service]
+"""Makes the service that settings describe, not started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +45,21 @@ class Exchange:
 
 class ServiceRegistry(Mapping[str, ServiceGuard]):
     """The guards by name. ``on_change`` hears what has become of a service. All settings that it gets
-    were looked through by ``service_mistakes``."""
+    were looked through by ``service_mistakes``. Services are made by ``make_service``, by their kind if
+    it is absent; ``rng`` is where the jitter of their retries comes from."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        make_service: Make | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
         self.on_change: Callable[[ServiceChange], None] = lambda change: None
         self._clock = clock
         self._settings = settings
+        self._make_service = make_service
+        self._rng = rng
         self._guardian = Guardian()
         self._guards: dict[str, ServiceGuard] = {}
         self._failing: dict[str, dict[CheckKind, str]] = {}
@@ -54,15 +68,16 @@ class ServiceRegistry(Mapping[str, ServiceGuard]):
             self._guards[one.name] = self._make(one, settings)
 
     def _make(self, one: ServiceSettings, settings: Settings) -> ServiceGuard:
-        from event_monitor.services.kinds import make_service
+        from event_monitor.services import kinds
         from event_monitor.services.providers.chains import make_steps
 
         guard = ServiceGuard(
             one,
-            make_service(one, self._guardian),
+            (self._make_service or kinds.make_service)(one, self._guardian),
             timeout=settings.seconds(one.timeout),
             clock=self._clock,
             steps=lambda cache: make_steps(one.fallback, settings.fallback, cache, one.name),
+            rng=self._rng,
         )
         guard.on_health = self._health
         guard.on_degraded = self._degraded

@@ -38,7 +38,8 @@ class Watchdog:
 
     Deadlocks are found when their last wait begins and stalls by a thread; the rest is looked at
     every ``LOOK_INTERVAL`` seconds, off the events' way. ``dump`` names a file for stacks of calls
-    that keep the interpreter to themselves; one watchdog of a process may have it.
+    that keep the interpreter to themselves; one watchdog of a process may have it. Without
+    ``watch_stalls`` there is no such thread.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Watchdog:
         home: Path,
         dump: Path | None = None,
         figures: FigureWatch | None = None,
+        watch_stalls: bool = True,
     ) -> None:
         loop = asyncio.get_running_loop()
         clock = bus.clock.monotonic
@@ -61,6 +63,7 @@ class Watchdog:
         self._bus = bus
         self._alerts = alerts
         self._driver = driver
+        self._watch_stalls = watch_stalls
         self._interval = limits.interval
         self._figures = figures or FigureWatch(bus, alerts, driver, limits, home=home)
         self._progress = ProgressWatch()
@@ -76,7 +79,8 @@ class Watchdog:
 
     def start(self) -> None:
         """Begin to watch."""
-        self.stalls.start()
+        if self._watch_stalls:
+            self.stalls.start()
         self._watching = [
             asyncio.create_task(self._look_forever(), name="watchdog"),
             asyncio.create_task(self._measure_forever(), name="watchdog-figures"),
