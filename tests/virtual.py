@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import selectors
+import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 import pytest
 
@@ -91,4 +93,50 @@ def database_counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def run_virtual(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine to its end on virtual time."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main())
+
+
+class OneThreadLoop(VirtualLoop):
+    """A virtual loop on which work for other threads is done at once, so that two runs are the same
+    step for step. Nothing that is handed over may wait for the loop."""
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        future = self.create_future()
+        try:
+            result = func(*args)
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            self.call_soon(_settle, future, future.set_exception, error)
+        else:
+            self.call_soon(_settle, future, future.set_result, result)
+        return future
+
+
+def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], value: Any) -> None:
+    if not future.done():
+        settle(value)
+
+
+class OneThreadDatabase(Database):
+    """A real connection without a thread of its own, for ``OneThreadLoop``."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._sqlite = connection
+
+    @classmethod
+    async def open(cls, path: Path, *, read_only: bool = False, busy_timeout: float = 5.0) -> Self:
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        return cls(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout))
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        # Whoever asks waits for a turn of the loop, as with a thread: others gather meanwhile.
+        await asyncio.sleep(0)
+        return work(self._sqlite)
+
+    async def close(self) -> None:
+        self._sqlite.close()
+
+
+def run_on_one_thread(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end on virtual time, every time in the same way."""
+    with asyncio.Runner(loop_factory=OneThreadLoop) as runner:
         return runner.run(main())

@@ -1,0 +1,30 @@
+"""A day of the whole runtime on virtual time. All twenty: ``python -m tests.soak --virtual --seeds 1-20``."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.soak.days import HEAD, DayReport, live
+
+
+def check(report: DayReport) -> None:
+    print(HEAD, report.line(), sep="\n")
+    assert not report.wrong
+    for state in ("HEALTHY", "DEGRADED", "RECOVERING", "FAILED"):
+        assert report.by_state[state] > 0, f"{state} was never reached"
+    assert report.breaker_changes > 10 * report.hours
+
+
+@pytest.mark.slow
+def test_scenario_34_a_day_with_hourly_outages_loses_nothing_and_every_transition_has_a_reason() -> None:
+    report = live(seed=1, hours=24)
+    check(report)
+    assert report.by_state["MAINTENANCE"] > 0
+    assert report.events > 10_000
+
+
+@pytest.mark.slow
+def test_scenario_34_the_same_seed_is_the_same_day() -> None:
+    first, again = live(seed=2, hours=3), live(seed=2, hours=3)
+    check(first)
+    assert first.digest == again.digest
