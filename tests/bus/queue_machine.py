@@ -29,12 +29,10 @@ from event_monitor.config import BreakerSettings, RetrySettings, StormRule, Targ
 from event_monitor.errors import EventMonitorError
 from event_monitor.model import PRIORITIES, DeliveryState, Event, Priority
 from event_monitor.resilience.breaker import BreakerState
-from tests.bus.helpers import queue, rows, settings
+from tests.bus.helpers import queue, settings
+from tests.bus.queue_books import TARGETS, TYPES, Books, Owed
 from tests.virtual import VirtualLoop, database_counted
 
-TARGETS = ("a", "b")
-# Where an event of each type goes. The last one is sampled.
-TYPES = {"to.a": ("a",), "to.b": ("b",), "to.both": ("a", "b"), "much.a": ("a",)}
 RETRIES = 2
 SETTINGS = settings(
     queue=queue(max_in_memory=16),
@@ -46,47 +44,6 @@ SETTINGS = settings(
     ),
 )
 LONG = 2_000.0
-
-Owed = tuple[int, str]
-
-
-class Books:
-    """What the database says, read as anybody could."""
-
-    def __init__(self, path: Path) -> None:
-        self.events = {
-            row[0]: row[1:]
-            for row in rows(
-                path,
-                "SELECT id, status, queued, priority, event_type, expires_at FROM events",
-            )
-        }
-        self.deliveries = {
-            (event_id, target): (state, attempts)
-            for event_id, target, state, attempts in rows(
-                path, "SELECT event_id, target, state, attempts FROM deliveries"
-            )
-        }
-        self.counters = Counter(dict(rows(path, "SELECT name, value FROM counters")))
-
-    def status(self, event_id: int) -> str:
-        return str(self.events[event_id][0])
-
-    def queued(self, event_id: int) -> bool:
-        return self.events[event_id][1] is not None
-
-    def targets(self, event_id: int) -> tuple[str, ...]:
-        return TYPES[self.events[event_id][3]]
-
-    def owed(self) -> set[Owed]:
-        """What a bus that starts with this file has to deliver."""
-        owed = {key for key, (state, _) in self.deliveries.items() if state in ("queued", "retrying")}
-        for event_id in filter(self.queued, self.events):
-            owed |= {(event_id, t) for t in self.targets(event_id) if (event_id, t) not in self.deliveries}
-        return owed
-
-    def states(self, state: DeliveryState) -> set[Owed]:
-        return {key for key, (found, _) in self.deliveries.items() if found == state.value}
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -157,7 +114,11 @@ class QueueMachine(RuleBasedStateMachine):
             self.expect(record.event.id not in self.events, f"{record.event.id} was accepted twice")
             self.events[record.event.id] = record.event
             if record.event.status != "sampled":
-                self.owed |= {(record.event.id, target) for target in TYPES[record.event.event_type]}
+                self.owed |= {(record.event.id, target) for target in self.targets_of(record.event)}
+
+    def targets_of(self, event: Event) -> tuple[str, ...]:
+        """Where an event is to go."""
+        return TYPES[event.event_type]
 
     def given_up(self, record: Any, target: str, error: str) -> None:
         key = (record.event.id, target)
@@ -332,12 +293,15 @@ class QueueMachine(RuleBasedStateMachine):
         """End as a service manager ends it, and start again."""
 
         async def again() -> None:
-            await self.bus.stop(grace=0)
+            await self.close()
             await self.acknowledge()
             self.take_over(Books(self.path))
             await self.open()
 
         self.run(again())
+
+    async def close(self) -> None:
+        await self.bus.stop(grace=0)
 
     @rule(steps=st.integers(0, 6))
     def kill(self, steps: int) -> None:
@@ -367,7 +331,7 @@ class QueueMachine(RuleBasedStateMachine):
         """The file is all that is left: what the model knows beside it is forgotten, once it agrees."""
         assert self.acknowledged <= books.events.keys(), "an acknowledged event is lost"
         assert not self.durable & books.owed(), "what was settled on disk is owed again"
-        for event_id, (status, _, rank, event_type, expires_at) in books.events.items():
+        for event_id, (status, _, rank, event_type, expires_at, _, replay_of, key) in books.events.items():
             self.events.setdefault(
                 event_id,
                 Event(
@@ -378,6 +342,8 @@ class QueueMachine(RuleBasedStateMachine):
                     priority=PRIORITIES[rank],
                     status=status,
                     expires_at=expires_at,
+                    replay_of=replay_of,
+                    key=key,
                 ),
             )
         self.owed = books.owed()
@@ -487,9 +453,12 @@ class QueueMachine(RuleBasedStateMachine):
             self.hold(False)
             self.wait(LONG)
             self.audit()
-            assert not self.owed, f"never delivered: {sorted(self.owed)}"
-            assert self.bus.pending == 0
-            assert self.acknowledged <= self.events.keys()
+            self.check_end()
         finally:
             self.loop.run_until_complete(self.drop())
             self.loop.close()
+
+    def check_end(self) -> None:
+        assert not self.owed, f"never delivered: {sorted(self.owed)}"
+        assert self.bus.pending == 0
+        assert self.acknowledged <= self.events.keys()

@@ -15,6 +15,8 @@ from hypothesis import Phase, settings
 from hypothesis.errors import Flaky
 
 from event_monitor.bus import dispatcher, event_bus, lane, ledger, turns, window
+from event_monitor.bus.replay import run as replay_run
+from event_monitor.bus.replay import selection as replay_selection
 from tests.bus import test_queue_machine as machine
 from tests.unit import test_turns as turn_tests
 
@@ -33,6 +35,10 @@ class Bug:
     right: str
     wrong: str
     check: Callable[[], None] = lambda: machine.check_queue(FIND)
+
+
+def check_replays() -> None:
+    machine.check_replays(FIND)
 
 
 BUGS = [
@@ -98,6 +104,41 @@ BUGS = [
         ledger,
         'self._counts["accepted"] += len(rows) - duplicates',
         'self._counts["accepted"] += len(rows)',
+    ),
+    Bug(
+        "a replay has no key by which a restart would know it",
+        replay_run,
+        'key=f"{self.job.mark}{event.id}"',
+        "key=None",
+        check_replays,
+    ),
+    Bug(
+        "a replay acts on the world unasked",
+        replay_selection,
+        "targets = tuple(name for name in routed if name not in self.unwanted)",
+        "targets = routed",
+        check_replays,
+    ),
+    Bug(
+        "a replay goes on behind what did not reach the disk",
+        replay_run,
+        "            job.position = sent[-1].event.id\n",
+        "            job.position = sent[-1].event.id + 1\n",
+        machine.kill_between_steps,
+    ),
+    Bug(
+        "a step is one too many",
+        replay_run,
+        "            self._steps = count\n",
+        "            self._steps = count + 1\n",
+        check_replays,
+    ),
+    Bug(
+        "a replay replays replays",
+        replay_selection,
+        "return REPLAYS if is_replay and not self.replays else None",
+        "return None",
+        check_replays,
     ),
 ]
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from event_monitor.model import Priority
 from tests.bus.queue_machine import QueueMachine
+from tests.bus.replay_machine import ReplayMachine
 
 BOUNDED = settings(
     derandomize=True,
@@ -24,6 +25,11 @@ BOUNDED = settings(
 def check_queue(how: settings = BOUNDED) -> None:
     """Raise if the bus ever differs from the model."""
     run_state_machine_as_test(QueueMachine, settings=how)
+
+
+def check_replays(how: settings = BOUNDED) -> None:
+    """Likewise, with replays in it."""
+    run_state_machine_as_test(ReplayMachine, settings=how)
 
 
 def kill_while_spilled() -> None:
@@ -60,7 +66,20 @@ def park_what_is_tried_again() -> None:
         machine.teardown()
 
 
-@pytest.mark.parametrize("script", [kill_while_spilled, park_what_is_tried_again])
+def kill_between_steps() -> None:
+    """A replay that is led step by step is killed after one, and goes on."""
+    machine = ReplayMachine()
+    try:
+        machine.begin()
+        machine.publish(20, "to.both", Priority.NORMAL, None, None, True)
+        machine.wait(1.0)
+        machine.lead_replay(None, "max", ["step", "kill", "step", "restart", "resume", "wait"])
+        machine.audit()
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.parametrize("script", [kill_while_spilled, park_what_is_tried_again, kill_between_steps])
 def test_what_chance_seldom_reaches(script: Callable[[], None]) -> None:
     script()
 
@@ -68,3 +87,8 @@ def test_what_chance_seldom_reaches(script: Callable[[], None]) -> None:
 @pytest.mark.slow
 def test_the_bus_does_what_the_model_says() -> None:
     check_queue()
+
+
+@pytest.mark.slow
+def test_the_bus_replays_as_the_model_says() -> None:
+    check_replays()
