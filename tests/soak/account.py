@@ -23,6 +23,7 @@ LATE = 10.0
 SHOWN = 5
 NEVER = ("A deadlock was broken", "does not move", "could not be saved", "store is damaged", "cannot be read")
 """Alerts, by a part of their title, for which no fault of the soak is a reason."""
+STALL = "The bus stood still"
 UNHANDLED = (
     "Task exception was never retrieved",
     "Exception in callback",
@@ -115,7 +116,11 @@ def reckon(directory: Path, ledgers: Sequence[Path], lives: Sequence[Life], erro
     )
     account.expect("unhandled errors", [line for line in errors.splitlines() if line.startswith(UNHANDLED)])
     account.expect("files set aside", directory.glob("home/**/*damaged*"))
-    account.figures |= _figures(books, entries, notes, logged)
+    account.figures |= _figures(books, entries, logged)
+    account.figures |= {
+        name: sum(count for title, count in books.alerts.items() if part in title)
+        for name, part in (("deadlocks", NEVER[0]), ("standstills", NEVER[1]), ("stalls_found", STALL))
+    }
     return account
 
 
@@ -235,9 +240,7 @@ def _replays(account: Account, books: Books) -> None:
     account.figures["replayed"] = sum(row.replay_of is not None for row in books.rows)
 
 
-def _figures(
-    books: Books, entries: Sequence[Entry], notes: dict[str, list[Handling]], logged: Counter[int]
-) -> dict[str, Any]:
+def _figures(books: Books, entries: Sequence[Entry], logged: Counter[int]) -> dict[str, Any]:
     statuses = Counter(row.status for row in books.rows)
     concluded = sum(statuses.values()) - statuses["sampled"] - statuses["expired"]
     deliveries = Counter(books.deliveries.values())

@@ -262,15 +262,15 @@ class Mischief:
         self._world = world
         self._rng = rng
         self._running: dict[asyncio.Task[None], str] = {}
-        # Every fault comes once before chance decides, so that a short soak sees most of them.
+        # Every fault comes once before chance decides, however short the soak.
         self._first = list(FAULTS)
         rng.shuffle(self._first)
 
     async def go_on(self, seconds: float) -> None:
-        """Make mischief for so long, then let what is under way end."""
+        """Make mischief for so long, and until each fault has come once; then let what is under way end."""
         end = time.monotonic() + seconds
         longest = min(MOST_PAUSE, seconds / len(FAULTS))
-        while time.monotonic() < end:
+        while time.monotonic() < end or self._first:
             await asyncio.sleep(self._rng.uniform(LEAST_PAUSE, longest))
             if len(self._running) == MOST_AT_ONCE:
                 continue
