@@ -28,6 +28,9 @@ SUBSCRIPTIONS = {
 }
 """The handlers of this module and what they get. Beside them a command, ``tool``, gets ``soak.tool``."""
 
+# How often a handler fails at an event that is hard to take: most become dead letters, for a while.
+POISON = 0.9
+
 _files: dict[str, int] = {}
 
 
@@ -88,6 +91,8 @@ async def chain(event: Event) -> None:
 
 async def _handle(target: str, event: Event, work: float = 0.0) -> None:
     _note(target, "begin", event)
+    if event.payload.get("poison") and random.random() < POISON:
+        raise ValueError("this event is hard to take")
     mode, _, value = _mode(target).partition(" ")
     if mode == "fail" and random.random() < float(value):
         raise ValueError("as the soak told")

@@ -36,6 +36,8 @@ MIX = (
 PRIORITIES = ("CRITICAL", "HIGH", "NORMAL", "NORMAL", "NORMAL", "LOW", None)
 # Of a hundred requests, how many are made by a process of their own: event-cli, as scripts and hooks do.
 BY_PROCESS = 1
+# Of the events for the flaky target, the share that it can hardly take.
+POISONED = 0.03
 # How many requests follow each other without a pause now and then, and how often that is.
 FLOOD, FLOODS = 40, 0.001
 
@@ -103,6 +105,8 @@ class Publisher:
                 "tool_response": {"exit_code": 0},
             }
             return {"event_type": "command.executed", "payload": payload, "key": name}
+        if kind == "soak.flaky" and self._rng.random() < POISONED:
+            payload["poison"] = True
         event = {"event_type": kind, "payload": payload, "key": name, "source": self._name}
         priority = self._rng.choice(PRIORITIES)
         if priority is not None and kind != "soak.much":
