@@ -157,7 +157,7 @@ class Commands:
     # --- the view ---------------------------------------------------------------------------
 
     def _help(self) -> None:
-        from event_monitor.dashboard.dialogs import help_dialog
+        from event_monitor.dashboard.help_dialog import help_dialog
 
         self._app.push_screen(help_dialog(self._app.keys_of, self._app.tabs.active.NAME))
 

@@ -1,4 +1,4 @@
-"""The screens that open over the Overview: details, help, and a question before what changes much."""
+"""The screens that open over a tab: a document, and a question before what changes much."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import ModalScreen, Screen
 
-from event_monitor.dashboard.action import Action, key_name
-from event_monitor.dashboard.actions import ACTIONS
-from event_monitor.dashboard.tabs import TABS
 from event_monitor.widgets.document import Document
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line, line
@@ -74,62 +71,6 @@ class DocumentDialog(ModalScreen[None]):
         """Copy what the dialog is about."""
         if self._on_copy is not None:
             self._on_copy()
-
-
-def help_dialog(keymap: dict[str, str], tab: str) -> DocumentDialog:
-    """All actions with their keys, from the table; those of the tab on the screen come first."""
-    return DocumentDialog("Keys", lambda width: help_lines(keymap, width, tab))
-
-
-def help_lines(keymap: dict[str, str], width: int, tab: str = "overview") -> list[Line]:
-    """One line an action; those without a key are reached through the palette."""
-    lines = [line(("A calm screen means all is well. Newest events stand on top.", "dim"))]
-    labels = {info.name: info.label for info in TABS}
-    for place in (tab, "", *(name for name in labels if name != tab)):
-        actions = [action for action in ACTIONS if action.tab == place]
-        if actions:
-            lines += [Line(), line((labels.get(place, "Everywhere"), "accent-strong"))]
-        for action in actions:
-            keys = keymap.get(action.id, action.keys)
-            shown = " ".join(key_name(key) for key in keys.split(",")) if keys else "^p"
-            lines += _wrapped(shown, action, width)
-    lines += [
-        Line(),
-        line(
-            ("Marks   ", "dim"),
-            ("✔", "good"),
-            " delivered  ",
-            ("◐", "warn"),
-            " retrying  ",
-            ("✖", "bad"),
-            " dead letter",
-        ),
-        line(
-            ("        ", "dim"),
-            ("·", "dim"),
-            " waiting    ",
-            ("■", "accent"),
-            " parked    ",
-            ("░", "dim"),
-            " expired",
-        ),
-    ]
-    return lines
-
-
-def _wrapped(keys: str, action: Action, width: int) -> list[Line]:
-    head = line((f"{keys:<9}", "key"), (f"{action.label:<20}", "strong"))
-    room = width - head.width
-    if len(action.help) <= room:
-        return [Line((*head.spans, *line(action.help).spans))]
-    words = action.help.split()
-    rows: list[str] = [""]
-    inner = max(10, width - 9)
-    for word in words:
-        if len(rows[-1]) + len(word) + 1 > inner:
-            rows.append("")
-        rows[-1] = f"{rows[-1]} {word}".strip()
-    return [head, *(line((" " * 9 + row, "dim")) for row in rows)]
 
 
 class _Question(Panel):

@@ -8,7 +8,8 @@ import pytest
 from textual.command import CommandPalette
 
 from event_monitor.dashboard.actions import ACTIONS, BY_ID, footer_entries, key_name, remap
-from event_monitor.dashboard.dialogs import ConfirmDialog, DocumentDialog, help_lines
+from event_monitor.dashboard.dialogs import ConfirmDialog, DocumentDialog
+from event_monitor.dashboard.help_dialog import help_lines
 from event_monitor.dashboard.palette import ActionProvider
 from event_monitor.messages import AcknowledgeAlerts, GetEvent, ReloadRules, RetryDeadLetters
 from tests.dashboard import scene
@@ -168,12 +169,15 @@ async def test_copy_says_where_it_went() -> None:
         assert any("clipboard" in message for message in said(app))
 
 
-async def test_help_lists_every_action_with_its_key() -> None:
-    shown = "\n".join(line.text for line in help_lines({}, 100))
-    for action in ACTIONS:
-        assert action.label in shown
-        for key in action.keys.split(","):
-            assert key_name(key) in shown if key else True
+async def test_help_lists_every_key_of_a_tab() -> None:
+    for tab in {action.tab for action in ACTIONS} - {""}:
+        shown = [line.text for line in help_lines({}, 160, tab)]
+        for action in ACTIONS:
+            listed = any(action.help in row and action.label in row for row in shown)
+            assert listed == (action.tab in ("", tab) and bool(action.keys)), action.id
+            if listed:
+                (row,) = (row for row in shown if f" {action.label} " in row and action.help in row)
+                assert row.split(action.label)[0].split() == [key_name(key) for key in action.keys.split(",")]
     app = scene.app()
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
