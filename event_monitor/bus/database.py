@@ -81,9 +81,12 @@ class Database:
         await self._connection.executemany(_RUN, [lambda connection: box.append(work(connection))])
         return box[0]
 
-    async def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """``run`` inside one transaction: all of it is committed, or nothing."""
-        return await self.run(lambda connection: in_transaction(connection, work))
+    async def transaction(self, work: Callable[[sqlite3.Connection], T], *, synced: bool = True) -> T:
+        """``run`` inside one transaction: all of it is committed, or nothing. One that is not ``synced``
+        may be lost in a power cut, as a whole and with none before it."""
+        if synced:
+            return await self.run(lambda connection: in_transaction(connection, work))
+        return await self.run(lambda connection: _unsynced(connection, work))
 
     async def close(self) -> None:
         """Finish what was queued, close the file and end the thread. Safe to call twice."""
@@ -101,6 +104,15 @@ def in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Conne
             connection.execute("ROLLBACK")
         raise
     return result
+
+
+def _unsynced(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    (level,) = connection.execute("PRAGMA synchronous").fetchone()
+    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        return in_transaction(connection, work)
+    finally:
+        connection.execute(f"PRAGMA synchronous = {level}")
 
 
 async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 from event_monitor.bus import schema
+from event_monitor.bus.checkpoints import Checkpoints
 from event_monitor.bus.database import Database
 from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.ledger import EventRow, Ledger
+from event_monitor.bus.sqlite_errors import is_corruption, is_damage, is_environment, unavailable
 from event_monitor.errors import EventMonitorError, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -35,8 +37,8 @@ Condition = Callable[[Ledger], EventMonitorError | None]
 MAX_BATCH = 1_000
 SETTLE_DELAY = 0.02
 RETRY_DELAY = 1.0
-CHECKPOINT_INTERVAL = 0.1
-TRUNCATE_ABOVE = 64 * 1024 * 1024
+# How long work that can wait waits for a moment in which nobody else wants to write.
+ASIDE_PATIENCE = 0.25
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -74,7 +76,9 @@ class EventStore:
         self._settle_timer: asyncio.TimerHandle | None = None
         self._trouble: Exception | None = None
         self._damaged = False
-        self._dirty = asyncio.Event()
+        self._aside: deque[tuple[float, _Waited]] = deque()
+        self._checkpoints = Checkpoints(checkpointer, path)
+        self._checkpoints.on_error = self._look_for_damage
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -89,7 +93,7 @@ class EventStore:
             try:
                 writer, newest, counters = await _open_writer(path, durability, database)
             except sqlite3.DatabaseError as error:
-                if not (_is_damage(error) or _is_corruption(error) or path.is_dir()):
+                if not (is_damage(error) or is_corruption(error) or path.is_dir()):
                     raise
                 logger.error("%s is damaged or not ours (%s): set aside", path, error)
                 aside = schema.set_aside(path)
@@ -102,7 +106,7 @@ class EventStore:
         try:
             reader = await database.open(path)
             await reader.run(lambda connection: connection.execute("PRAGMA query_only = 1") and None)
-            checkpointer = await database.open(path, busy_timeout=0.2)
+            checkpointer = await database.open(path, busy_timeout=0.05)
             store = cls(path, writer, reader, checkpointer)
         except BaseException:
             for connection in (checkpointer, reader, writer):
@@ -114,7 +118,7 @@ class EventStore:
         store._next_id = newest + 1
         store._tasks = [
             asyncio.create_task(store._commit_forever(), name="store-commit"),
-            asyncio.create_task(store._checkpoint_forever(), name="store-checkpoint"),
+            asyncio.create_task(store._checkpoints.run(), name="store-checkpoint"),
         ]
         return store
 
@@ -160,21 +164,20 @@ class EventStore:
 
         Raises ``StoreUnavailable`` when that transaction fails; it is not tried again.
         """
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        box: list[T] = []
+        waited, future = _waited(work)
+        self._changes.append(waited)
+        self._wake.set()
+        return await future
 
-        def apply(ledger: Ledger) -> None:
-            box.append(work(ledger))
+    async def write_aside(self, work: Callable[[Ledger], T]) -> T:
+        """``write`` for what can wait and could be done again: in a transaction of its own that is not
+        synced, at a moment in which nobody else wants to write, as far as there is one. A publisher may
+        have to wait for it: it must be short.
 
-        def committed(error: Exception | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(box[-1])
-            else:
-                future.set_exception(_unavailable(error))
-
-        self._changes.append(_Waited(apply, committed))
+        Raises ``StoreUnavailable`` when that transaction fails; it is not tried again.
+        """
+        waited, future = _waited(work)
+        self._aside.append((asyncio.get_running_loop().time(), waited))
         self._wake.set()
         return await future
 
@@ -202,10 +205,36 @@ class EventStore:
             if self._settle_timer is not None:
                 self._settle_timer.cancel()
                 self._settle_timer = None
-            while self._appends or self._delivered or self._changes:
-                if not await self._commit() and not self._appends:
+            while (wanted := self._appends or self._delivered or self._changes) or self._aside:
+                if self._aside and (not wanted or self._aside_is_late()):
+                    await self._commit_aside()
+                elif not await self._commit() and not self._appends:
                     asyncio.get_running_loop().call_later(RETRY_DELAY, self._wake.set)
                     break
+
+    def _aside_is_late(self) -> bool:
+        return asyncio.get_running_loop().time() - self._aside[0][0] > ASIDE_PATIENCE
+
+    async def _commit_aside(self) -> None:
+        """One transaction for work that can wait."""
+        _, waited = self._aside.popleft()
+
+        def work(connection: sqlite3.Connection) -> Ledger:
+            ledger = Ledger(connection)
+            waited(ledger)
+            ledger.close()
+            return ledger
+
+        try:
+            ledger = await self._writer.transaction(work, synced=False)
+        except Exception as error:  # noqa: BLE001 - whatever failed, its author must hear of it
+            self._look_for_damage(error)
+            waited.committed(error)
+            return
+        self.counters.update(ledger.counts)
+        self._checkpoints.dirty.set()
+        waited.committed(None)
+        self.on_concluded((), ledger.concluded)
 
     async def _commit(self) -> bool:
         """One transaction over what has gathered. Answers whether to go on at once."""
@@ -231,7 +260,7 @@ class EventStore:
         try:
             answered, ledger = await self._writer.transaction(work)
         except Exception as error:  # noqa: BLE001 - whatever failed, publishers must hear of it
-            sound = changes if _is_environment(error) else await self._without_poison(changes)
+            sound = changes if is_environment(error) else await self._without_poison(changes)
             if len(sound) < len(changes):
                 self._appends.extendleft(reversed(appends))
                 self._delivered = delivered + self._delivered
@@ -242,7 +271,7 @@ class EventStore:
         for _ in first:
             self._first.popleft()
         self.counters.update(ledger.counts)
-        self._dirty.set()
+        self._checkpoints.dirty.set()
         if self._trouble is not None:
             self._trouble = None
             self.on_trouble(None)
@@ -277,7 +306,7 @@ class EventStore:
             try:
                 await self._writer.run(attempt)
             except Exception as error:
-                if _is_environment(error):
+                if is_environment(error):
                     sound.append(change)
                     continue
                 logger.error("a change to the store was given up", exc_info=error)
@@ -298,7 +327,7 @@ class EventStore:
         self.on_answered(len(appends))
         for append in appends:
             if not append.future.done():
-                append.future.set_exception(_unavailable(error))
+                append.future.set_exception(unavailable(error))
         self._delivered = delivered + self._delivered
         kept: deque[Change] = deque()
         for change in changes:
@@ -315,7 +344,7 @@ class EventStore:
 
     def _look_for_damage(self, error: Exception) -> None:
         """Report a file that SQLite calls damaged, once, and have the next ``open`` examine all of it."""
-        if self._damaged or not _is_corruption(error):
+        if self._damaged or not is_corruption(error):
             return
         self._damaged = True
         logger.error("%s is damaged: %s", self.path, error)
@@ -335,7 +364,12 @@ class EventStore:
             return await self._reader.run(work)
         except sqlite3.Error as error:
             self._look_for_damage(error)
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
+
+    @property
+    def pinned(self) -> bool:
+        """A reader of an older state keeps the write-ahead log from being folded into the database."""
+        return self._checkpoints.pinned
 
     def sizes(self) -> tuple[int, int]:
         """Bytes of the database and of its write-ahead log."""
@@ -343,23 +377,12 @@ class EventStore:
 
     # --- checkpoints and the end ------------------------------------------------------------
 
-    async def _checkpoint_forever(self) -> None:
-        wal = f"{self.path}-wal"
-
-        def checkpoint(connection: sqlite3.Connection) -> None:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if os.path.exists(wal) and os.path.getsize(wal) > TRUNCATE_ABOVE:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-
-        while True:
-            await self._dirty.wait()
-            self._dirty.clear()
-            try:
-                await self._checkpointer.run(checkpoint)
-            except (sqlite3.Error, OSError) as error:
-                logger.warning("checkpoint failed: %s", error)
-                self._look_for_damage(error)
-            await asyncio.sleep(CHECKPOINT_INTERVAL)
+    async def fold(self) -> None:
+        """Fold the write-ahead log into the database and empty it, if no reader is at it."""
+        with contextlib.suppress(sqlite3.Error):
+            await self._checkpointer.run(
+                lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            )
 
     async def close(self) -> None:
         """Write what is left, fold the log into the database, end all threads."""
@@ -371,9 +394,7 @@ class EventStore:
         await self._checkpointer.close()
         await self._reader.close()
         with contextlib.suppress(sqlite3.Error):
-            await self._writer.run(
-                lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            )
+            await self._writer.run(_fold_all)
         await self._writer.close()
 
 
@@ -405,6 +426,25 @@ class _Waited:
         self.apply(ledger)
 
 
+def _waited(work: Callable[[Ledger], T]) -> tuple[_Waited, asyncio.Future[T]]:
+    """A change, and the future of its result."""
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    box: list[T] = []
+
+    def apply(ledger: Ledger) -> None:
+        box.append(work(ledger))
+
+    def committed(error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(box[-1])
+        else:
+            future.set_exception(unavailable(error))
+
+    return _Waited(apply, committed), future
+
+
 async def _open_writer(
     path: Path, durability: str, kind: type[Database]
 ) -> tuple[Database, int, dict[str, int]]:
@@ -413,6 +453,9 @@ async def _open_writer(
 
     def setup(connection: sqlite3.Connection) -> tuple[int, dict[str, int]]:
         schema.examine(connection, path)
+        if not connection.execute("PRAGMA page_count").fetchone()[0]:
+            # Only possible while the file is empty; an older one is converted by compacting all of it.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in _PRAGMAS:
             connection.execute(pragma).fetchone()
         connection.execute(f"PRAGMA synchronous = {durability.upper()}")
@@ -430,45 +473,10 @@ async def _open_writer(
     return database, newest, counters
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Damage and foreign content, as against a lock, a full disk or missing rights."""
-    return not isinstance(error, sqlite3.OperationalError)
-
-
-def _is_corruption(error: Exception) -> bool:
-    """SQLite has found the content of the file wrong, at whatever it was doing."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-_ENVIRONMENT = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
-
-
-def _is_environment(error: Exception) -> bool:
-    """Whether the disk or the file is at fault, not the statement."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, OSError) or (code is not None and code & 0xFF in _ENVIRONMENT)
-
-
-def _unavailable(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"the event store cannot be used: {error}",
-        "nothing was accepted; check disk space and rights, then try again",
-    )
+def _fold_all(connection: sqlite3.Connection) -> None:
+    # A foreign reader must not hold up the end for long: the next start folds what is left.
+    connection.execute("PRAGMA busy_timeout = 500")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def _size(path: Path) -> int:

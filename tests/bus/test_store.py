@@ -228,7 +228,7 @@ async def test_closing_leaves_no_thread_and_no_log_behind(tmp_path: Path) -> Non
 async def test_the_write_ahead_log_stays_small_under_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("event_monitor.bus.store.TRUNCATE_ABOVE", 2_000_000)
+    monkeypatch.setattr("event_monitor.bus.checkpoints.TRUNCATE_ABOVE", 2_000_000)
     async with open_bus(tmp_path / "events.db", settings=settings()) as bus:
         largest = 0
         for _ in range(40):
