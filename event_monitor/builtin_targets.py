@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from event_monitor.bus.event_bus import EventBus
+from event_monitor.bus.replay.desk import ReplayDesk
 from event_monitor.config import Settings
 from event_monitor.configured import backup_policy
 from event_monitor.kill_switch import KillSwitch
@@ -45,6 +46,7 @@ def add_targets(
     settings: Settings,
     *,
     alerts: AlertBook,
+    replays: ReplayDesk,
     services: ServiceRegistry,
     switch: KillSwitch,
 ) -> BuiltinTargets:
@@ -71,8 +73,10 @@ def add_targets(
     retention = StoreRetention(
         store,
         clock,
-        days=settings.store.retention_days,
+        settings.store,
         on_forgotten=lambda gone: counts.subtract({DeliveryState.DEAD: gone.dead_letters}),
+        replays=replays.forget,
+        alerts=alerts.forget,
     )
     cleaning = CleanupTarget(retention, clock, logs=log_policy, backups=backup_policy(settings.backups))
     bus.add_target("cleanup", cleaning.handle, batch_size=cleanup.BATCH)

@@ -12,6 +12,7 @@ from event_monitor.model import Priority
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Limit = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Days = Annotated[float, Meta(gt=0, le=36_500)]
 
 
 PRIORITIES = {
@@ -83,10 +84,18 @@ STORM = {"hook.message_display": StormRule(rate=50, burst=500, keep=10)}
 
 
 class StoreSettings(Section, frozen=True):
-    """``full`` syncs each commit to disk; ``normal`` survives a killed process, not a power cut."""
+    """``full`` syncs each commit to disk; ``normal`` survives a killed process, not a power cut. The
+    days are ages at which something is forgotten: events with their idempotency keys, those with dead
+    letters, seen alerts, minutes of analytics, patterns not seen since, and replays that have ended."""
 
     durability: Literal["full", "normal"] = "full"
-    retention_days: Annotated[float, Meta(gt=0, le=36_500)] = 30
+    retention_days: Days = 30
+    dead_letter_days: Days = 30
+    alert_days: Days = 30
+    max_alerts: Annotated[int, Meta(ge=10, le=100_000)] = 500
+    analytics_days: Days = 30
+    pattern_days: Days = 30
+    replay_days: Days = 30
 
 
 class RetrySettings(Section, frozen=True):
@@ -243,7 +252,7 @@ class WatchSettings(Section, frozen=True):
     rss_growth: Annotated[int, Meta(ge=0)] = 1_048_576
     fds: Annotated[float, Meta(ge=0, le=1)] = 0.8
     queue_age: Annotated[float, Meta(ge=0, le=10_000_000)] = 600.0
-    wal: Annotated[int, Meta(ge=0)] = 134_217_728
+    wal: Annotated[int, Meta(ge=0)] = 83_886_080
     disk_free: Annotated[int, Meta(ge=0)] = 67_108_864
 
 

@@ -157,7 +157,7 @@ class Runtime:
         )
         self._cleanup.push_async_callback(self._stop_bus)
         current_waits.set(self.bus.waits)
-        self.alerts = AlertBook(self.bus.store, self._clock)
+        self.alerts = AlertBook(self.bus.store, self._clock, self.settings.store.max_alerts)
         self.machine = StateMachine(Path(paths.state), self._clock)
         self.subscriptions = Subscriptions(self.bus, paths.home)
         self.replays = ReplayDesk(self.bus, lambda: unwanted_targets(self.subscriptions))
@@ -174,7 +174,13 @@ class Runtime:
         self.feed.restore(await self.bus.store.read(lambda connection: read_recent(connection, lines)))
         told = self._connect()
         targets = add_targets(
-            self.bus, paths, self.settings, alerts=self.alerts, services=self.services, switch=self.switch
+            self.bus,
+            paths,
+            self.settings,
+            alerts=self.alerts,
+            replays=self.replays,
+            services=self.services,
+            switch=self.switch,
         )
         self._cleaning = targets.cleaning
         notes += await self.subscriptions.load()

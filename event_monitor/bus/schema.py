@@ -224,15 +224,22 @@ def _to_version_5(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE alerts ADD COLUMN about TEXT NOT NULL DEFAULT ''")
 
 
+def _to_version_6(connection: sqlite3.Connection) -> None:
+    """Imported events are known again: ``digest`` is of the line that each came from."""
+    connection.execute(
+        "CREATE TABLE imports (digest BLOB PRIMARY KEY, event_id INTEGER NOT NULL) WITHOUT ROWID"
+    )
+    connection.execute("CREATE UNIQUE INDEX imports_event ON imports(event_id)")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _to_version_1,
     _to_version_2,
     _to_version_3,
     _to_version_4,
     _to_version_5,
+    _to_version_6,
 )
-SCHEMA_VERSION = len(MIGRATIONS)
-
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
@@ -311,14 +318,20 @@ def _suspicion(path: Path) -> Path:
     return Path(f"{path}.suspect")
 
 
-def set_aside(path: Path) -> Path:
-    """Move a damaged file and its companions to ``<name>.damaged-<time>`` and return that path."""
+def aside_name(path: Path, why: str) -> Path:
+    """A name beside ``path`` that nothing has: ``<name>.<why>-<time>``."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    target = path.with_name(f"{path.name}.damaged-{stamp}")
+    target = path.with_name(f"{path.name}.{why}-{stamp}")
     number = 1
     while target.exists():
         number += 1
-        target = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+        target = path.with_name(f"{path.name}.{why}-{stamp}-{number}")
+    return target
+
+
+def set_aside(path: Path, why: str = "damaged") -> Path:
+    """Move a file and its companions to ``<name>.<why>-<time>`` and return that path."""
+    target = aside_name(path, why)
     for suffix in ("", "-wal", "-shm"):
         companion = Path(f"{path}{suffix}")
         if companion.exists():

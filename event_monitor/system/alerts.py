@@ -21,11 +21,12 @@ class AlertBook:
 
     The same title raised again while it is unacknowledged counts up instead of adding a line, so
     a storm of one failure stays one alert. Within ``COALESCE`` seconds of the first it does so even
-    if it was acknowledged, and waits to be seen again. At most ``KEEP`` are kept, acknowledged ones
+    if it was acknowledged, and waits to be seen again. At most ``keep`` are kept, acknowledged ones
     go first.
     """
 
-    def __init__(self, store: EventStore, clock: Clock) -> None:
+    def __init__(self, store: EventStore, clock: Clock, keep: int = KEEP) -> None:
+        self._keep = keep
         self._store = store
         self._clock = clock
         self._alerts: dict[int, Alert] = {}
@@ -40,7 +41,7 @@ class AlertBook:
             rows = connection.execute(
                 "SELECT id, at, severity, title, detail, event_id, count, last_at, acknowledged, about "
                 "FROM alerts ORDER BY id DESC LIMIT ?",
-                (KEEP,),
+                (self._keep,),
             ).fetchall()
             return [
                 Alert(
@@ -61,6 +62,11 @@ class AlertBook:
         for alert in await self._store.read(read):
             self._alerts[alert.id] = alert
             self._next_id = alert.id + 1
+        oldest = next(iter(self._alerts), 0)
+        # A former run may have been told to keep more.
+        self._store.change(
+            lambda ledger: ledger.connection.execute("DELETE FROM alerts WHERE id < ?", (oldest,))
+        )
 
     def raise_alert(
         self,
@@ -162,13 +168,28 @@ class AlertBook:
 
         self._store.change(change)
 
+    async def forget(self, before: str) -> int:
+        """Delete the acknowledged alerts that were last raised before a time, but for the newest, whose
+        number is not used again. Answers how many."""
+        newest = self._next_id - 1
+        old = [
+            one.id
+            for one in self._alerts.values()
+            if one.acknowledged and one.last_at < before and one.id != newest
+        ]
+        for alert_id in old:
+            self._delete(alert_id)
+        return len(old)
+
     def _forget_old(self) -> None:
-        while len(self._alerts) > KEEP:
-            gone = next((a.id for a in self._alerts.values() if a.acknowledged), next(iter(self._alerts)))
-            del self._alerts[gone]
-            self._began.pop(gone, None)
-            self._store.change(
-                lambda ledger, gone=gone: ledger.connection.execute(
-                    "DELETE FROM alerts WHERE id = ?", (gone,)
-                )  # type: ignore[misc]
+        while len(self._alerts) > self._keep:
+            self._delete(
+                next((a.id for a in self._alerts.values() if a.acknowledged), next(iter(self._alerts)))
             )
+
+    def _delete(self, alert_id: int) -> None:
+        del self._alerts[alert_id]
+        self._began.pop(alert_id, None)
+        self._store.change(
+            lambda ledger: ledger.connection.execute("DELETE FROM alerts WHERE id = ?", (alert_id,))
+        )

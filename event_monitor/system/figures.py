@@ -12,7 +12,7 @@ from event_monitor.config import WatchSettings
 from event_monitor.model import Severity
 from event_monitor.system.alerts import AlertBook
 from event_monitor.system.driver import StateDriver
-from event_monitor.system.resources import GrowthMeter, Threshold, Usage, read_usage
+from event_monitor.system.resources import GrowthMeter, Threshold, Usage, open_elsewhere, read_usage
 
 logger = logging.getLogger(__name__)
 
@@ -65,15 +65,16 @@ class FigureWatch:
         try:
             usage = await asyncio.to_thread(self._usage, self._home)
             _, wal = await asyncio.to_thread(self._bus.store.sizes)
+            readers = await self._readers() if self._limits.wal and wal >= self._limits.wal else ""
         except OSError as error:
             logger.warning("the figures of this process cannot be read: %s", error)
             return
-        for title, value, text in self._figures(usage, wal):
+        for title, value, text in self._figures(usage, wal, readers):
             threshold = self._thresholds[title]
             if threshold.limit and threshold.update(value):
                 self._changed(title, text, crossed=threshold.crossed)
 
-    def _figures(self, usage: Usage, wal: int) -> Iterator[tuple[str, float, str]]:
+    def _figures(self, usage: Usage, wal: int, readers: str) -> Iterator[tuple[str, float, str]]:
         limits = self._limits
         rss = usage.rss_bytes
         yield (
@@ -102,7 +103,8 @@ class FigureWatch:
         yield (
             LOG,
             wal,
-            f"{_mib(wal)}, the limit is {_mib(limits.wal)}: end what reads events.db for long",
+            f"{_mib(wal)}, the limit is {_mib(limits.wal)}: end what reads events.db for long{readers}; "
+            "publishing goes on, and the log shrinks by itself then",
         )
         free = usage.disk_free
         yield (
@@ -110,6 +112,13 @@ class FigureWatch:
             free,
             f"{_mib(free)} free, {_mib(limits.disk_free)} are wanted: make room for {self._home}",
         )
+
+    async def _readers(self) -> str:
+        """Who keeps the log from being folded into the database, as far as it can be told."""
+        if not self._bus.store.pinned:
+            return ""
+        found = await asyncio.to_thread(open_elsewhere, self._bus.store.path.resolve())
+        return f": {', '.join(found)}" if found else ""
 
     def _slowest(self) -> str:
         lanes = self._bus.dispatcher.lanes.values()

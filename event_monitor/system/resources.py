@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import statistics
@@ -60,6 +61,19 @@ def open_descriptors() -> int:
         except OSError:
             continue
     return 0
+
+
+def open_elsewhere(path: Path) -> list[str]:
+    """Other processes of this user that have a file open, as ``name (process id)``; none where the
+    system does not tell."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        with contextlib.suppress(OSError):
+            if any(os.readlink(entry) == str(path) for entry in (process / "fd").iterdir()):
+                found.append(f"{(process / 'comm').read_text().strip()} ({process.name})")
+    return sorted(found)
 
 
 def task_count() -> int:

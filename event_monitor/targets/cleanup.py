@@ -83,8 +83,8 @@ class CleanupTarget:
             store = await self._retention.run()
         report = CleanupReport(store, logs, backups)
         logger.info(
-            "cleanup: %d events, %d log files and %d backups removed (%d bytes of files)",
-            store.events,
+            "cleanup removed: %s; %d log files and %d backups (%d bytes)",
+            store,
             len(logs.files),
             len(backups.files),
             logs.size + backups.size,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from event_monitor.bus.event_bus import EventBus
+from event_monitor.config import StoreSettings
 from event_monitor.errors import StoreUnavailable
 from event_monitor.resilience.retry import PermanentError
 from event_monitor.targets import cleanup
@@ -50,7 +51,7 @@ def logged(bus: EventBus) -> None:
 def target(bus: EventBus, tmp_path: Path, backups: BackupPolicy | None = None) -> CleanupTarget:
     clock = Ahead()
     return CleanupTarget(
-        StoreRetention(bus.store, clock, days=30, pause=0.0),
+        StoreRetention(bus.store, clock, StoreSettings(), pause=0.0),
         clock,
         logs=LogPolicy(tmp_path / "logs" / "events.jsonl", 30, keep=5),
         backups=backups,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from event_monitor.bus.event_bus import EventBus
+from event_monitor.config import StoreSettings
 from event_monitor.targets.retention import Forgotten, StoreRetention
 from tests.bus.helpers import open_bus, rows, rules
 
@@ -43,8 +44,10 @@ class Ticking(Ahead):
 
 
 def retention(bus: EventBus, days_ahead: float, **options: Any) -> StoreRetention:
-    clock = Ticking(days_ahead)
-    return StoreRetention(bus.store, clock, **{"days": 30.0, "pause": 0.0, "batch_seconds": 1e9, **options})
+    limits = StoreSettings(**options.pop("limits", {}))
+    return StoreRetention(
+        bus.store, Ticking(days_ahead), limits, **{"pause": 0.0, "step_seconds": 1e9, **options}
+    )
 
 
 async def accept(batch: Any) -> None:
@@ -118,48 +121,49 @@ async def test_no_id_is_used_twice_after_everything_was_forgotten(tmp_path: Path
         assert bus.store.counters["accepted"] == 6
 
 
-async def test_a_transaction_ends_when_its_time_is_up_and_the_next_goes_on(tmp_path: Path) -> None:
+async def test_a_step_does_less_when_the_one_before_took_too_long(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     parts: list[Forgotten] = []
     async with open_bus(path, logged) as bus:
-        for _ in range(10):
+        for _ in range(100):
             await bus.publish("a.b")
         await bus.settled()
-        slow = retention(bus, 31, on_forgotten=parts.append, batch_seconds=4.0)
-        assert await slow.run() == Forgotten(10, 0)
-    assert [part.events for part in parts] == [4, 4, 2]
+        # Each takes a second, of which it may take half: 32 events at first, then 16, then never below 8.
+        slow = retention(bus, 31, on_forgotten=parts.append, step_seconds=0.5)
+        assert await slow.run() == Forgotten(100, 0)
+    assert [part.events for part in parts[:5]] == [32, 16, 8, 8, 8]
 
 
 async def test_an_event_that_is_queued_again_after_it_was_found_stays(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     async with open_bus(path, logged) as bus:
-        for _ in range(3):
+        for _ in range(40):
             await bus.publish("a.b")
         await bus.settled()
 
         def queue_again(part: Forgotten) -> None:
             bus.store.change(
-                lambda ledger: ledger.connection.execute("UPDATE events SET status = 'pending' WHERE id = 2")
+                lambda ledger: ledger.connection.execute("UPDATE events SET status = 'pending' WHERE id = 40")
             )
 
-        assert await retention(bus, 31, batch_seconds=0.0, on_forgotten=queue_again).run() == Forgotten(2, 0)
-        assert ids(path) == [2]
+        assert await retention(bus, 31, on_forgotten=queue_again).run() == Forgotten(39, 0)
+        assert ids(path) == [40]
 
 
 async def test_a_cancelled_run_is_taken_up_again_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     async with open_bus(path, logged) as bus:
-        for _ in range(10):
+        for _ in range(40):
             await bus.publish("a.b")
         await bus.settled()
         first = asyncio.Event()
-        slow = retention(bus, 31, batch_seconds=3.0, pause=60.0, on_forgotten=lambda part: first.set())
+        slow = retention(bus, 31, pause=60.0, on_forgotten=lambda part: first.set())
         run = asyncio.create_task(slow.run())
         await first.wait()
         run.cancel()
         await asyncio.gather(run, return_exceptions=True)
-        assert ids(path) == list(range(4, 11))
-        assert await retention(bus, 31).run() == Forgotten(7, 0)
+        assert ids(path) == list(range(33, 41))
+        assert await retention(bus, 31).run() == Forgotten(8, 0)
 
 
 async def test_thousands_of_old_pending_events_are_passed_over(tmp_path: Path) -> None:
@@ -183,28 +187,3 @@ async def test_thousands_of_old_pending_events_are_passed_over(tmp_path: Path) -
         assert await retention(bus, 31).run() == Forgotten(1, 0)
         assert len(ids(path)) == 1_200
         gate.set()
-
-
-async def test_a_publisher_waits_for_no_more_than_one_short_transaction(tmp_path: Path) -> None:
-    """The figure of design section 4 with room for a busy machine: what is held is bounded."""
-    path = tmp_path / "events.db"
-    held: list[float] = []
-    async with open_bus(path, logged) as bus:
-        await asyncio.gather(*(bus.publish("a.b", {"text": "x" * 2_000}) for _ in range(4_000)))
-        await bus.settled()
-        clock = Ahead(31)
-        loop = asyncio.get_running_loop()
-        clock.monotonic = loop.time  # type: ignore[method-assign]
-        running = StoreRetention(bus.store, clock, days=30, batch_seconds=0.01, pause=0.0)
-        original = running._forget
-
-        def timed(*arguments: Any) -> Any:
-            begun = time.thread_time()
-            try:
-                return original(*arguments)
-            finally:
-                held.append(time.thread_time() - begun)
-
-        running._forget = timed  # type: ignore[method-assign]
-        assert await running.run() == Forgotten(4_000, 0)
-    assert len(held) > 1 and max(held) < 0.05

@@ -180,6 +180,19 @@ class ReplayDesk:
         for number in [n for n, job in self._jobs.items() if n <= self._highest - KEPT and not job.live]:
             del self._jobs[number]
 
+    async def forget(self, before: str) -> int:
+        """Delete replays that have ended and were begun before a time, but for the last one, whose
+        number is not used again. Answers how many."""
+        old = [
+            job
+            for job in self._jobs.values()
+            if not job.live and job.created_at < before and job.id != self._highest
+        ]
+        for job in old:
+            del self._jobs[job.id]
+            self._bus.store.change(job.deleting())
+        return len(old)
+
     # --- control ----------------------------------------------------------------------------
 
     async def control(self, command: ControlReplay) -> ReplayReport:
