@@ -45,6 +45,7 @@ from event_monitor.service_desk import ServiceDesk
 from event_monitor.service_detail import ServiceDetails
 from event_monitor.services.registry import ServiceRegistry
 from event_monitor.spool_intake import SpoolIntake
+from event_monitor.store_desk import StoreDesk
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.surroundings import REAL, Surroundings
 from event_monitor.system.alerts import AlertBook
@@ -217,6 +218,7 @@ class Runtime:
             stamps=stamps,
         )
         self.desk = ServiceDesk(self.services, self.bus.store, self._reloader)
+        upkeep = StoreDesk(paths, self.settings.store, bus=self.bus, alerts=self.alerts)
         overview = Overview(self)
         details = ServiceDetails(self.services, self.breakers, self.bus.dispatcher.lanes, self._clock)
         self._answers = Answers(
@@ -233,6 +235,7 @@ class Runtime:
             switch=self.switch,
             others={
                 **self.desk.handlers,
+                **upkeep.handlers,
                 **ReplayAnswers(self.replays, self.bus, self.subscriptions).handlers,
                 **DeadLetterAnswers(self.bus, self.retries).handlers,
                 **ExplorerAnswers(self.bus, self.settings.mask).handlers,
@@ -256,6 +259,7 @@ class Runtime:
         self._cleanup.push_async_callback(self._reloader.close)
         self._cleanup.push_async_callback(self.replays.stop)
         self._cleanup.push_async_callback(self.retries.stop)
+        self._cleanup.push_async_callback(upkeep.close)
         await self.services.start()
         with contextlib.suppress(OSError, StoreUnavailable):
             # What cannot be taken now is tried again once a second.

@@ -249,13 +249,14 @@ class EventBus:
         targets: tuple[str, ...] | None = None,
         verdict: Verdict | None = None,
         condition: Condition | None = None,
+        timestamp: str | None = None,
     ) -> tuple[asyncio.Future[int], Receipt]:
         """``publish`` without waiting: the future answers the id once the event is on disk. Events
         submitted together share one commit; ``reserved`` ones, the bus's own, may use the queue's
         reserve. One with ``targets`` goes there instead of where its routing leads. ``verdict`` is what
-        ``admission`` said; a replayed event was let in before. With ``condition`` it depends on that, in
-        the transaction that writes it. Raises as ``publish`` does, but for the store's errors and the
-        condition's refusal, which the future raises."""
+        ``admission`` said; a replayed event was let in before. ``timestamp`` is when it happened, if that is
+        not now. With ``condition`` it depends on that, in the transaction that writes it. Raises as
+        ``publish`` does, but for the store's errors and the condition's refusal, which the future raises."""
         if self._closed:
             raise BusClosed("the bus is stopping", "publish again when it is back")
         payload = {} if payload is None else payload
@@ -297,7 +298,7 @@ class EventBus:
             deadline = self.clock.monotonic() + ttl
         event = Event(
             id=self.store.next_id(),
-            timestamp=self._stamp(now),
+            timestamp=timestamp or self._stamp(now),
             event_type=event_type,
             payload=payload,
             priority=level,

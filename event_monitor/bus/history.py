@@ -30,6 +30,8 @@ _decode_targets = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
 # How many rows a filtered query may look at for one page, so that it stays short.
 SCAN_LIMIT = 20_000
+# How many bytes of payloads a page may have, with one more event.
+PAGE_BYTES = 4_194_304
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +214,12 @@ def read_events(
     )
     events: list[Event] = []
     following: int | None = None
+    spent = 0
     for scanned, row in enumerate(cursor, 1):
         if _chosen(wanted, row[2], row[3]):
             events.append(to_event(row))
-        if len(events) == limit or scanned == SCAN_LIMIT:
+            spent += len(row[3])
+        if len(events) == limit or scanned == SCAN_LIMIT or spent > PAGE_BYTES:
             following = row[0]
             break
     cursor.close()

@@ -24,6 +24,7 @@ from event_monitor.paths import HomePaths
 
 _LIVE_SECONDS = 1.0
 _MAX_HELP_WIDTH = 100
+_STORE = ("stats", "check", "compact", "export", "import", "backup", "restore")
 
 
 class _Session:
@@ -196,6 +197,12 @@ def _repl(session: _Session) -> int:
     return repl(session.paths, session.invocation.output)
 
 
+def _store(session: _Session) -> int:
+    from event_monitor.cli.store import run
+
+    return run(session.paths, session.invocation, session.printer)
+
+
 def _completion(session: _Session) -> int:
     from event_monitor.cli.completion import offered_values
     from event_monitor.grammar.completion import script
@@ -214,4 +221,5 @@ _HANDLERS: dict[tuple[str, ...], Callable[[_Session], int]] = {
     ("stats",): _stats,
     ("completion",): _completion,
     ("repl",): _repl,
+    **{("store", name): _store for name in _STORE},
 }

@@ -59,13 +59,18 @@ def silent_bus(home: str) -> NoBus:
 class Connection:
     """One connection. ``seconds`` is how long a reply may take. Use it in a ``with`` statement."""
 
-    def __init__(self, paths: HomePaths, seconds: float = REPLY_SECONDS) -> None:
-        """Connect. Raises ``NoBus``."""
+    def __init__(
+        self, paths: HomePaths, seconds: float = REPLY_SECONDS, *, connected: socket.socket | None = None
+    ) -> None:
+        """Connect, or take over a socket that is ``connected``. Raises ``NoBus``."""
         self._home = paths.home
         self._waiting: deque[type[Message]] = deque()
         self._received = bytearray()
         self._lines: deque[bytes] = deque()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket = connected or socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        if connected is not None:
+            connected.settimeout(seconds)
+            return
         try:
             self._socket.settimeout(seconds)
             self._socket.connect(paths.socket)
@@ -119,6 +124,11 @@ class Connection:
             failure = answer.error or _Failure("failed", "the bus refused without a reason")
             raise error_from_code(failure.code, failure.message, failure.advice, failure.retry_after)
         return self._decode(msgspec.json.Decoder(REPLY_OF[kind]), bytes(answer.result))
+
+    def finish(self) -> None:
+        """Read the replies that are still to come."""
+        while self._waiting:
+            self.receive()
 
     def open_stream(self, message: Message) -> None:
         """Send a subscription that turns the connection into a stream; ``items`` reads it."""

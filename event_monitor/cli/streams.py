@@ -60,7 +60,7 @@ def history(paths: HomePaths, query: QueryEvents, limit: int) -> Iterator[list[E
     of them, or all if it is 0."""
     with Connection(paths) as connection:
         if limit == 0:
-            yield from _upwards(connection, query)
+            yield from pages_upwards(connection, query)
             return
         newest = _newest(connection, query, limit)
     if newest:
@@ -89,7 +89,8 @@ def _newest(connection: Connection, query: QueryEvents, limit: int) -> list[Even
         return found
 
 
-def _upwards(connection: Connection, query: QueryEvents) -> Iterator[list[Event]]:
+def pages_upwards(connection: Connection, query: QueryEvents) -> Iterator[list[Event]]:
+    """All recorded events that match, the oldest first, in pages that are not empty."""
     after = query.after_id
     while True:
         page: EventPage = connection.request(

@@ -14,6 +14,7 @@ from event_monitor.grammar.publishing import PUBLISHING
 from event_monitor.grammar.replaying import REPLAYING
 from event_monitor.grammar.serving import SERVING
 from event_monitor.grammar.spec import Command, Option
+from event_monitor.grammar.storing import STORING
 from event_monitor.grammar.tools import TOOLS
 from event_monitor.grammar.undelivered import UNDELIVERED
 
@@ -56,7 +57,16 @@ class Table:
         return f"see {self.program} {name} --help" if self.program else f"help {name} shows what it takes"
 
 
-COMMANDS: tuple[Command, ...] = (*PUBLISHING, *UNDELIVERED, *REPLAYING, *ACTING, *SERVING, *LOOKING, *TOOLS)
+COMMANDS: tuple[Command, ...] = (
+    *PUBLISHING,
+    *UNDELIVERED,
+    *REPLAYING,
+    *ACTING,
+    *SERVING,
+    *LOOKING,
+    *STORING,
+    *TOOLS,
+)
 EVENT_CLI = Table(COMMANDS, GLOBAL_OPTIONS, "event-cli")
 BY_PATH = EVENT_CLI.by_path
 subcommands = EVENT_CLI.below

@@ -48,6 +48,7 @@ _event_cli() {{
     COMPREPLY=()
     case $offers in
         @directories) COMPREPLY=($(compgen -d -- "$cur")) ;;
+        @files) COMPREPLY=($(compgen -f -- "$cur")) ;;
         *) COMPREPLY=($(compgen -W "$offers" -- "$cur")) ;;
     esac
 }}
@@ -66,6 +67,7 @@ _event_cli() {{
 {_choose()}
     case $offers in
         @directories) _files -/ ;;
+        @files) _files ;;
         *) compadd -- ${{=offers}} ;;
     esac
 }}
@@ -125,6 +127,8 @@ def _shell_offers(item: Argument | Option) -> str:
         return f'"{" ".join(item.choices)}"'
     if item.source == "files":
         return '"@directories"'
+    if item.source == "file":
+        return '"@files"'
     return f'"$({_asking(item.source)})"' if item.source in BUS_SOURCES else '""'
 
 
@@ -180,6 +184,8 @@ def _fish_option(condition: str, option: Option) -> str:
 def _fish_offers(item: Argument | Option) -> str:
     if item.choices:
         return _quoted(" ".join(item.choices))
+    if item.source == "file":
+        return "'(__fish_complete_path)'"
     return f"'({_asking(item.source)})'" if item.source in BUS_SOURCES else ""
 
 

@@ -18,7 +18,7 @@ from event_monitor.messages import (
 )
 from event_monitor.model import Status
 
-_STATUS_WORDS = tuple(str(status) for status in Status)
+STATUS_WORDS = tuple(str(status) for status in Status)
 
 
 def _events(values: Values) -> Message:
@@ -65,7 +65,7 @@ LOOKING = (
         summary="Show recorded events, the newest last",
         options=(
             TYPE,
-            Option(name="status", metavar="S", help="only events with this status", choices=_STATUS_WORDS),
+            Option(name="status", metavar="S", help="only events with this status", choices=STATUS_WORDS),
             Option(name="since", metavar="T", help="not before this time", source="times"),
             Option(name="until", metavar="T", help="before this time", source="times"),
             Option(name="filter", metavar="REGEX", help="only events whose type or payload matches"),

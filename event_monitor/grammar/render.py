@@ -12,6 +12,7 @@ from event_monitor.grammar.figures import clock, duration, figure, ms, size
 from event_monitor.grammar.render_letters import LETTER_RENDERERS
 from event_monitor.grammar.render_replay import REPLAY_RENDERERS
 from event_monitor.grammar.render_services import adoption_plan, discovered_servers, services
+from event_monitor.grammar.render_store import STORE_RENDERERS
 from event_monitor.grammar.render_tasks import render_tasks
 from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
@@ -372,4 +373,5 @@ _RENDERERS: dict[type, Callable[[Any, int, Sequence[str]], str]] = {
     Snapshot: _snapshot,
     **LETTER_RENDERERS,
     **REPLAY_RENDERERS,
+    **STORE_RENDERERS,
 }

@@ -24,7 +24,7 @@ BusSource = Literal[
 ]
 BUS_SOURCES: tuple[BusSource, ...] = get_args(BusSource)
 # What a shell or a prompt can offer for a value besides fixed choices.
-Source = BusSource | Literal["", "files", "times", "speeds", "handlers", "payload", "commands"]
+Source = BusSource | Literal["", "files", "file", "times", "speeds", "handlers", "payload", "commands"]
 Values = Mapping[str, Any]
 
 

@@ -4,7 +4,7 @@ One message is one frozen struct. On the socket a message is a JSON object whose
 in process it is passed as it is. ``Runtime.handle`` is the only place that receives them.
 Commands (``catalogue.COMMANDS``) change something; queries never do.
 
-A message's module is loaded when the message is first asked for: ``event-cli publish`` needs one of six.
+A message's module is loaded when the message is first asked for: ``event-cli publish`` needs one of seven.
 """
 
 from __future__ import annotations
@@ -61,6 +61,13 @@ if TYPE_CHECKING:
         RestartService,
         SetBreaker,
     )
+    from event_monitor.messages.store import (
+        CancelStoreWork,
+        GetStoreStats,
+        ImportLines,
+        QueryStoreWork,
+        StartStoreWork,
+    )
     from event_monitor.messages.system import (
         AcknowledgeAlerts,
         GetAnalytics,
@@ -76,11 +83,12 @@ if TYPE_CHECKING:
         SetMaintenance,
     )
 
-_MODULES = ("base", "events", "dead_letters", "explorer", "replay", "services", "system")
+_MODULES = ("base", "events", "dead_letters", "explorer", "replay", "services", "store", "system")
 
 __all__ = [
     "AcknowledgeAlerts",
     "AdoptService",
+    "CancelStoreWork",
     "ControlReplay",
     "ControlRetryRun",
     "CorrectDeadLetter",
@@ -95,9 +103,11 @@ __all__ = [
     "GetSnapshot",
     "GetState",
     "GetStats",
+    "GetStoreStats",
     "GetTasks",
     "HistoryFilter",
     "HistoryTerms",
+    "ImportLines",
     "Message",
     "Number",
     "Ping",
@@ -120,6 +130,7 @@ __all__ = [
     "QueryReplays",
     "QueryRetryRuns",
     "QueryServices",
+    "QueryStoreWork",
     "QuerySubscriptions",
     "Reason",
     "Reload",
@@ -134,6 +145,7 @@ __all__ = [
     "Speed",
     "StartReplay",
     "StartRetryRun",
+    "StartStoreWork",
     "Subscribe",
     "Unsubscribe",
 ]

@@ -51,6 +51,13 @@ from event_monitor.messages.services import (
     RestartService,
     SetBreaker,
 )
+from event_monitor.messages.store import (
+    CancelStoreWork,
+    GetStoreStats,
+    ImportLines,
+    QueryStoreWork,
+    StartStoreWork,
+)
 from event_monitor.messages.system import (
     AcknowledgeAlerts,
     GetAnalytics,
@@ -98,6 +105,7 @@ from event_monitor.replies import (
     Subscriptions,
     Tasks,
 )
+from event_monitor.store_replies import ImportedLines, StoreStats, StoreWork
 
 COMMANDS: tuple[type[Message], ...] = (
     Publish,
@@ -122,6 +130,9 @@ COMMANDS: tuple[type[Message], ...] = (
     ForgetService,
     StartReplay,
     ControlReplay,
+    StartStoreWork,
+    CancelStoreWork,
+    ImportLines,
 )
 
 AnyMessage = (
@@ -174,6 +185,11 @@ AnyMessage = (
     | QueryReplayed
     | QueryReplayTargets
     | GetHistogram
+    | StartStoreWork
+    | CancelStoreWork
+    | ImportLines
+    | GetStoreStats
+    | QueryStoreWork
 )
 
 
@@ -227,4 +243,9 @@ REPLY_OF: dict[type[Message], type[Any]] = {
     QueryReplayed: ReplayedEvents,
     QueryReplayTargets: ReplayTargets,
     GetHistogram: Histogram,
+    StartStoreWork: StoreWork,
+    CancelStoreWork: StoreWork,
+    ImportLines: ImportedLines,
+    GetStoreStats: StoreStats,
+    QueryStoreWork: StoreWork,
 }

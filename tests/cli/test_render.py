@@ -89,6 +89,7 @@ from event_monitor.replies import (
     TaskInfo,
     Tasks,
 )
+from event_monitor.store_replies import ImportedLines, StoredFile, StoreStats, StoreWork
 
 TIME = "2026-11-23T20:15:30.123456Z"
 HOSTILE = (
@@ -186,6 +187,31 @@ def replay_report(text: str) -> ReplayReport:
         seconds_left=4_000,
         waits=text,
         note=text,
+    )
+
+
+def store_stats(text: str) -> StoreStats:
+    return StoreStats(
+        path=text,
+        schema_version=4,
+        size=8_192,
+        free=4_096,
+        wal=0,
+        gives_back=True,
+        events={text: 3},
+        deliveries={text: 1},
+        rows={text: 2},
+        oldest=TIME,
+        newest=text,
+        retention_days=30,
+        growth=1_000,
+        levels_off_at=30_000,
+        full_in=2.5,
+        disk_free=2_500,
+        logs=10,
+        spool=1,
+        aside=[StoredFile(text, 5)],
+        wal_pinned=True,
     )
 
 
@@ -325,6 +351,19 @@ def replies(text: str) -> list[object]:
         ),
         ReplayTargets(targets=[ReplayTargetInfo(name=text, effect=text, why=text, pattern=text)]),
         Histogram(since=TIME, until=TIME, seconds=60, total=3, counts=[0, 3]),
+        store_stats(text),
+        StoreWork(
+            id=1,
+            kind=text,
+            state="running",
+            path=text,
+            done=1,
+            total=3,
+            problems=[text],
+            note=text,
+            sha256=text,
+        ),
+        ImportedLines(accepted=1, duplicates=1, errors=[LineError(0, text, text)]),
         Tasks(
             tasks=[TaskInfo(name=text, state="waiting", age=1.5, event_id=1, waits_for=text, stack=[text])],
             locks=[LockInfo(name=text, owner=text, held=2.0)],
