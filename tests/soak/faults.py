@@ -22,7 +22,7 @@ LEAST_PAUSE, MOST_PAUSE = 0.2, 3.0
 # How long a fault lasts, in seconds.
 SHORT, LONG = (0.3, 1.5), (1.0, 6.0)
 FLOOD_RATE = 4_000.0
-BLOW = 3.0
+BLOW = 6.0
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ async def last_blow(world: World) -> None:
     for target in targets:
         world.set_mode(target, "fail 1.0")
     await asyncio.sleep(BLOW)
-    for target in targets:
+    for target in (*targets, "poison"):
         world.set_mode(target, "ok")
     for proxy in world.proxies.values():
         proxy.heal()

@@ -28,7 +28,7 @@ SUBSCRIPTIONS = {
 }
 """The handlers of this module and what they get. Beside them a command, ``tool``, gets ``soak.tool``."""
 
-# How often a handler fails at an event that is hard to take: most become dead letters, for a while.
+# How often a handler fails at an event that is hard to take: most become dead letters, until all is healed.
 POISON = 0.9
 
 _files: dict[str, int] = {}
@@ -91,7 +91,7 @@ async def chain(event: Event) -> None:
 
 async def _handle(target: str, event: Event, work: float = 0.0) -> None:
     _note(target, "begin", event)
-    if event.payload.get("poison") and random.random() < POISON:
+    if event.payload.get("poison") and _mode("poison") == "on" and random.random() < POISON:
         raise ValueError("this event is hard to take")
     mode, _, value = _mode(target).partition(" ")
     if mode == "fail" and random.random() < float(value):

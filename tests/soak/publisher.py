@@ -37,7 +37,7 @@ PRIORITIES = ("CRITICAL", "HIGH", "NORMAL", "NORMAL", "NORMAL", "LOW", None)
 # Of a hundred requests, how many are made by a process of their own: event-cli, as scripts and hooks do.
 BY_PROCESS = 1
 # Of the events for the flaky target, the share that it can hardly take.
-POISONED = 0.03
+POISONED = 0.01
 # How many requests follow each other without a pause now and then, and how often that is.
 FLOOD, FLOODS = 40, 0.001
 

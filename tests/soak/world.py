@@ -255,6 +255,7 @@ async def world(directory: Path, rate: float, publishers: int, seed: int) -> Asy
         await bus.start()
         names = tuple(f"p{number}" for number in range(publishers))
         made = World(directory, bus, crowd, proxies, names)
+        made.set_mode("poison", "on")
         await made.subscribe()
         yield made
 
