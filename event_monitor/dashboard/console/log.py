@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
@@ -72,7 +73,12 @@ class Text:
         self._tone = tone
 
     def lines(self, width: int, json: bool) -> Sequence[Line]:
-        rows = (line((f"  {plain(row)}" if row else "", self._tone)) for row in self.text.split("\n"))
+        rows = [
+            line((f"  {part}", self._tone))
+            for row in self.text.split("\n")
+            for part in _folded(plain(row), width - 2)
+        ]
+        # Wide characters and long words are broken where they must be.
         return [part for row in rows for part in wrapped(row, width)]
 
 
@@ -222,6 +228,12 @@ class Log:
         rows = laid.lines(_FROZEN_WIDTH, self.json)[:MAX_LINES]
         laid.entry = Text("\n".join(row.text.removeprefix("  ") for row in rows))
         laid.forget()
+
+
+def _folded(row: str, width: int) -> list[str]:
+    """A row broken between its words, its indentation kept."""
+    indent = " " * min(len(row) - len(row.lstrip()), width // 2)
+    return textwrap.wrap(row, width, subsequent_indent=indent) or [""] if len(row) > width else [row]
 
 
 def _json_lines(row: bytes, mask: Sequence[str], width: int) -> list[Line]:

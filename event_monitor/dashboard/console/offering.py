@@ -63,7 +63,7 @@ class Offering:
             return
         if self.chosen is not None:
             self._insert(offers[(self.chosen + step) % len(offers)].text, (self.chosen + step) % len(offers))
-        elif len(offers) == 1 and offers[0].text.lower().startswith(place.typed.lower()):
+        elif len(offers) == 1 and _bare(offers[0].text).startswith(_bare(place.typed)):
             self._insert(offers[0].text, 0)
             self.take()
         else:
@@ -123,3 +123,8 @@ class Offering:
         self._known = {m: (at, reply) for m, (at, reply) in self._known.items() if now - at < _KEPT_SECONDS}
         known = self._known.get(message)
         return known[1] if known is not None else None
+
+
+def _bare(text: str) -> str:
+    """A text as it is meant, whether its quote is typed already or not."""
+    return text.lstrip("\"'").lower()

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from event_monitor.control.client import Client
 from event_monitor.dashboard.console.log import Log, Result, Text, Typed
 from event_monitor.dashboard.console.streams import Watching
 from event_monitor.dashboard.link import BusLink
@@ -23,6 +24,8 @@ from event_monitor.messages import Message, QueryEvents, StartReplay, Subscribe
 
 # More than that nobody reads on a screen; event-cli shows all.
 MOST_ROWS = 500
+# Seconds that an answer may take, as with event-cli.
+_PATIENCE = 30.0
 _SHOWN_BEFORE = 20
 _HELP_WIDTH = 100
 _LEFT_OUT = "(a line that may hold a secret)"
@@ -37,6 +40,7 @@ class Runner:
         self._history = history
         self._changed = changed
         self._watching = Watching(self._ask, log, changed, link.mask)
+        self._client: Client | None = None
         self._job: asyncio.Task[None] | None = None
         self.last = ""
         self.running = ""
@@ -74,6 +78,9 @@ class Runner:
         finally:
             self._job.cancel()
             self._job, self.running = None, ""
+            if self._client is not None:
+                await self._client.close()
+                self._client = None
             self._changed()
 
     async def _carry_out(self, text: str, typed: Typed) -> None:
@@ -148,7 +155,10 @@ class Runner:
     async def _ask(self, message: Message) -> Any:
         if "by" in message.__struct_fields__:
             message = msgspec.structs.replace(message, by=self._link.person)
-        return await self._link.request(message)
+        if self._client is None:
+            # A command may take long: no picture and no completion waits behind it.
+            self._client = self._link.apart(_PATIENCE)
+        return await self._client.request(message)
 
     async def _drive(self, steps: Steps) -> None:
         try:

@@ -12,21 +12,18 @@ from textual.widgets import TextArea
 
 from event_monitor.dashboard.action import bindings_of
 from event_monitor.dashboard.console.actions import ACTIONS
-from event_monitor.dashboard.console.log import PROMPT, Log
+from event_monitor.dashboard.console.log import Log
 from event_monitor.dashboard.console.offering import Offering
+from event_monitor.dashboard.console.panels import HintPanel, OffersPanel, OutputView, SignPanel
 from event_monitor.dashboard.console.prompt import PromptArea
 from event_monitor.dashboard.console.runner import Runner
 from event_monitor.dashboard.link import BusLink
 from event_monitor.dashboard.tab import Tab
-from event_monitor.grammar.known import Offer
 from event_monitor.grammar.repl.history import History
 from event_monitor.model import Snapshot
-from event_monitor.widgets.document import Document
-from event_monitor.widgets.panel import Panel
-from event_monitor.widgets.text import Line, clip, fit, line, plain, spread
+from event_monitor.widgets.text import Line, clip, fit, line, plain
 
 _HISTORY_FILE = "console-history"
-_MOST_OFFERS = 6
 _WELCOME = (
     ("Type a command of event-cli: it goes to the bus that this dashboard shows.", ""),
     ("", ""),
@@ -40,79 +37,19 @@ _WELCOME = (
 )
 
 
-class OffersPanel(Panel):
-    """What can stand at the cursor."""
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self._offers: Sequence[Offer] = ()
-        self._chosen: int | None = None
-
-    def show(self, offers: Sequence[Offer], chosen: int | None) -> None:
-        """Show offers, ``chosen`` marked."""
-        self._offers, self._chosen = offers, chosen
-        rows = min(len(offers), 1 if self.screen.has_class("-sliver") else _MOST_OFFERS)
-        self.display = rows > 0
-        self.styles.height = rows
-        self.redraw()
-
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        offers, chosen = self._offers, self._chosen
-        if height == 1 and len(offers) > 1:
-            return [_in_a_row(offers, chosen, width)]
-        first = min(max(0, (chosen or 0) - height + 1), max(0, len(offers) - height))
-        column = min(40, max((len(offer.text) for offer in offers), default=0))
-        rows = []
-        for number, offer in enumerate(offers[first : first + height], first):
-            mark = "▸ " if number == chosen else "  "
-            name = (fit(plain(offer.text), column), "accent-strong" if number == chosen else "accent")
-            row = line(" " * 5, mark, name, "  ", (plain(offer.note), "dim"))
-            rows.append(clip(row, width))
-        hidden = len(offers) - first - len(rows)
-        if hidden and rows:
-            rows[-1] = spread(rows[-1], line((f" {hidden} more", "dim")), width)
-        return rows
-
-
-def _in_a_row(offers: Sequence[Offer], chosen: int | None, width: int) -> Line:
-    first = chosen or 0
-    parts: list[tuple[str, str]] = []
-    for number, offer in enumerate(offers[first : first + 12], first):
-        parts.append((f" {plain(offer.text)} ", "accent-strong" if number == chosen else "accent"))
-    return clip(line(*parts), width)
-
-
-class HintPanel(Panel):
-    """What belongs at the cursor, or what runs."""
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self._left: tuple[str, str] = ("", "")
-        self._right = ""
-
-    def show(self, text: str, tone: str, right: str) -> None:
-        """Show a text, and what can be pressed at the right."""
-        self._left, self._right = (text, tone), right
-        self.redraw()
-
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        text, tone = self._left
-        right = line((f" {self._right} ", "dim"))
-        left = clip(line((f" {plain(text)}", tone)), width)
-        return [spread(left, right, width) if right.width * 2 < width else left]
-
-
 class ConsoleTab(Tab):
     """Commands are typed here."""
 
     NAME = "console"
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
+    # The layout's classes are those of the screen.
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     ConsoleTab { layout: vertical; }
     ConsoleTab #console-output {
         height: 1fr; border: round $border; border-title-color: $text-muted; border-title-style: bold;
         border-subtitle-color: $text-muted; background: $background; scrollbar-size-vertical: 1;
-        overflow-x: hidden;
+        overflow-x: hidden; scrollbar-background: $background; scrollbar-color: $border;
     }
     ConsoleTab #console-output:focus { border: round $accent; }
     ConsoleTab #console-offers { height: 1; display: none; }
@@ -127,12 +64,16 @@ class ConsoleTab(Tab):
         self._log = Log()
         self._log.json = link.memory.get("console_json", False)
         self._history = History(link.memory.beside(_HISTORY_FILE), link.mask)
-        self._output = Document(self._lines, id="console-output")
+        self._output = OutputView(self._lines, id="console-output")
         self._output.border_title = "Console"
+        self._offers = OffersPanel(id="console-offers")
+        self._hint = HintPanel(id="console-hint")
         self._prompt = PromptArea(self._history, id="console-prompt")
         self._offering = Offering(self._prompt, link, self._show_offers)
         self._runner = Runner(link, self._log, self._history, self._changed)
         self._on_screen = False
+        self.loaded = False
+        """Whether the history was read."""
         self._table: dict[str, Callable[[], Any]] = {
             "console_type": self._prompt.focus,
             "console_output": self._turn,
@@ -150,11 +91,11 @@ class ConsoleTab(Tab):
 
     def compose(self) -> ComposeResult:
         yield self._output
-        yield OffersPanel(id="console-offers")
+        yield self._offers
         with Horizontal(id="console-line"):
             yield SignPanel(id="console-sign")
             yield self._prompt
-        yield HintPanel(id="console-hint")
+        yield self._hint
 
     # --- the tab ----------------------------------------------------------------------------
 
@@ -186,6 +127,7 @@ class ConsoleTab(Tab):
 
     async def _load(self) -> None:
         await asyncio.to_thread(self._history.load)
+        self.loaded = True
 
     # --- output -----------------------------------------------------------------------------
 
@@ -205,13 +147,16 @@ class ConsoleTab(Tab):
 
     def _changed(self) -> None:
         """The output or what runs is another one. While nobody looks nothing is laid out."""
-        if not self._on_screen:
+        if not (self._on_screen and self.is_attached):
             return
         output = self._output
-        at_end = output.max_scroll_y - output.scroll_offset.y <= 1
+        following = output.following
         output.update(self._lines)
-        if at_end or self._log.empty:
-            output.call_after_refresh(output.scroll_end, animate=False)
+        if self._log.empty:
+            output.following = False
+            output.scroll_home(animate=False)
+        elif following:
+            output.to_end()
         output.border_subtitle = "JSON" if self._log.json else "tables"
         self._show_hint()
 
@@ -259,7 +204,7 @@ class ConsoleTab(Tab):
         elif message.text.strip():
             self._prompt.set_text("")
             self._offering.put_away()
-            self._output.scroll_end(animate=False)
+            self._output.to_end()
             self._runner.start(message.text)
 
     def on_prompt_area_left(self) -> None:
@@ -291,15 +236,12 @@ class ConsoleTab(Tab):
             self.link.say("Nothing runs")
 
     def _show_offers(self) -> None:
-        if self.is_mounted:
-            self.query_one(OffersPanel).show(self._offering.offers, self._offering.chosen)
+        if self._offers.is_attached:
+            self._offers.show(self._offering.offers, self._offering.chosen)
             self._show_hint()
 
     def _show_hint(self) -> None:
-        if not self.is_mounted:
-            return
-        hint = self.query_one(HintPanel)
-        place = self._offering.place
+        hint, place = self._hint, self._offering.place
         if self._runner.running:
             hint.show(f"▸ {self._runner.running}", "busy", "ctrl+c stops")
         elif not self._prompt.has_focus:
@@ -308,14 +250,3 @@ class ConsoleTab(Tab):
             hint.show(place.about, "dim", "tab completes")
         else:
             hint.show("help shows what can be typed", "dim", "esc leaves")
-
-
-class SignPanel(Panel):
-    """Stands before what is typed."""
-
-    def on_mount(self) -> None:
-        """Be as wide as what stands here; the app's rules for panels say otherwise."""
-        self.styles.width = len(PROMPT)
-
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        return [line((PROMPT, "accent-strong"))]
