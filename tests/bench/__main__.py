@@ -20,7 +20,7 @@ from tests.bench.options import Options
 
 BENCHES = (
     *("startup", "resilience", "routing", "throughput", "latency"),
-    *("drain", "replay", "contention", "dashboard", "keys"),
+    *("drain", "replay", "explorer", "contention", "dashboard", "keys"),
 )
 
 

@@ -19,6 +19,7 @@ RARE = 50_000
 HIDDEN = 70_000
 """One event in so many holds the word needle in its payload."""
 
+DELIVERY = "(event_id, target, state, priority, attempts, next_attempt_at, errors, updated_at)"
 _TYPES = tuple(f"load.t{number}" for number in range(20))
 _INSERT = (
     "INSERT INTO events (id, timestamp, event_type, payload, status, retry_count, priority, source, route, "
@@ -36,8 +37,7 @@ def record(path: Path, count: int) -> None:
     connection.execute("INSERT INTO routes VALUES (1, ?)", ('["log","analytics"]',))
     connection.executemany(_INSERT, _events(count))
     connection.executemany(
-        "INSERT INTO deliveries (event_id, target, state, priority, attempts, errors, updated_at) "
-        "VALUES (?, 'analytics', 'dead', 2, 3, ?, ?)",
+        f"INSERT INTO deliveries {DELIVERY} VALUES (?, 'analytics', 'dead', 2, 3, NULL, ?, ?)",
         ((number, _ERRORS, _DIED) for number in range(RARE, count + 1, RARE)),
     )
     dead = count // RARE

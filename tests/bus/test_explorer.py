@@ -20,7 +20,7 @@ from event_monitor.messages import HistoryFilter, HistoryTerms
 from event_monitor.model import PRIORITIES, Status
 from event_monitor.topics import TopicPattern
 from tests.bus import big_history
-from tests.bus.big_history import BEGUN, GAP
+from tests.bus.big_history import BEGUN, DELIVERY, GAP
 
 COUNT = 200_000
 NOW = BEGUN + COUNT * GAP
@@ -167,7 +167,6 @@ TYPES = ("a.b", "a.c", "a.b.c", "d")
 SOURCES = (None, "hook", "Größe", "50%_off", "a*b")
 TEXTS = ("plain", "ÄPFEL und Birnen", 'quo"ted', "100%", "under_score", "back\\slash", "Straße", "漢字")
 STATES = ("queued", "retrying", "parked", "dead")
-DELIVERY = "INSERT INTO deliveries (event_id, target, state, priority, attempts, errors, updated_at) VALUES"
 
 
 def small_store(payloads: list[dict[str, Any]]) -> sqlite3.Connection:
@@ -209,11 +208,14 @@ def varied_store(count: int = 160) -> sqlite3.Connection:
         if status is Status.PENDING and number % 2 == 0:
             for target in ("log", "alert"):
                 connection.execute(
-                    f"{DELIVERY} (?, ?, ?, 2, 1, '[]', '2026')",
+                    f"INSERT INTO deliveries {DELIVERY} VALUES (?, ?, ?, 2, 1, NULL, '[]', '2026')",
                     (event_id, target, STATES[number // 2 % 3]),
                 )
         if status is Status.DEAD:
-            connection.execute(f"{DELIVERY} (?, 'log', 'dead', 2, 1, '[]', '2026')", (event_id,))
+            connection.execute(
+                f"INSERT INTO deliveries {DELIVERY} VALUES (?, 'log', 'dead', 2, 1, NULL, '[]', '2026')",
+                (event_id,),
+            )
     return connection
 
 

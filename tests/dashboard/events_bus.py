@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from event_monitor.config import DashboardSettings
 from event_monitor.dashboard.app import EventMonitorApp
@@ -54,7 +55,13 @@ class Explorer:
         await settle(self.pilot)
 
     async def type(self, text: str) -> None:
-        await self.pilot.press(*("space" if one == " " else one for one in text))
+        """Have a text in the field that has the focus, as if pasted: that keys arrive in it is seen
+        elsewhere, and each costs a turn of the screen."""
+        await self.pilot.pause()
+        field = self.app.focused
+        assert isinstance(field, Input)
+        field.insert_text_at_cursor(text)
+        await self.pilot.pause()
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait for what the bus or a timer brings about."""

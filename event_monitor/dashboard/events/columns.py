@@ -30,6 +30,10 @@ COLUMNS = (
 NAMES = tuple(column.name for column in COLUMNS)
 DEFAULT = ("time", "priority", "type", "summary", "outcomes")
 _WIDE = 100
+# Marks, the glyph of a status and the gaps; and what a summary needs to say anything.
+_BESIDE = 6
+_SUMMARY = 20
+_LEAST = {"outcomes": 16, "source": 8, "type": 16}
 
 
 def chosen(names: object) -> tuple[str, ...]:
@@ -40,10 +44,18 @@ def chosen(names: object) -> tuple[str, ...]:
 
 
 def widths(shown: Sequence[str], width: int) -> dict[str, int]:
-    """How wide each shown column is in a list of ``width`` cells, but for the summary."""
+    """How wide each shown column is in a list of ``width`` cells, but for the summary. Where they
+    leave it too little, the widest that can be cut give way."""
     wide = width >= _WIDE
-    return {
+    sizes = {
         column.name: column.wide if wide else column.narrow
         for column in COLUMNS
         if column.name in shown and (column.wide if wide else column.narrow)
     }
+    taken = sum(sizes.values()) + len(sizes) + _BESIDE + (_SUMMARY if "summary" in shown else 0)
+    for name, least in _LEAST.items():
+        if name in sizes and taken > width:
+            cut = min(taken - width, max(0, sizes[name] - least))
+            sizes[name] -= cut
+            taken -= cut
+    return sizes

@@ -80,7 +80,9 @@ class EditDialog(ModalScreen[dict[str, Any] | None]):
 
     DEFAULT_CSS = """
     EditDialog #edit { layout: vertical; }
-    EditDialog TextArea { height: 1fr; border: none; padding: 0; }
+    EditDialog TextArea, EditDialog TextArea:focus {
+        height: 1fr; border: none; padding: 0; background: $surface; }
+    EditDialog _Hint { background: $surface; }
     """
     BINDINGS = [
         Binding("f10", "go_on", show=False, priority=True),

@@ -127,7 +127,10 @@ class AskDialog(ModalScreen[bool]):
 
 
 class _Choices(Panel, can_focus=True):
-    DEFAULT_CSS = "_Choices { height: auto; max-height: 20; }"
+    DEFAULT_CSS = """
+    _Choices { height: auto; max-height: 20; }
+    _Choices .tone--select { background: $panel; }
+    """
 
     def __init__(self, rows: Callable[[], Sequence[Line]]) -> None:
         super().__init__()

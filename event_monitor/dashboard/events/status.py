@@ -57,7 +57,7 @@ def status_line(window: HistoryWindow, loader: Loader, marks: Marks, shown: Show
     else:
         more = "" if window.complete else "+"
         where = f"{count(len(window.rows))}{more} found"
-    named = f"#{selected} " if selected is not None and width >= 60 else ""
+    named = f"#{selected}  " if selected is not None and width >= 60 else ""
     return clip(spread(line(*parts), line((f"{named}{where} ", "dim")), width), width)
 
 
@@ -100,7 +100,8 @@ def empty(window: HistoryWindow, loader: Loader) -> Sequence[Line]:
         ]
     first, *rest = NO_EVENTS
     return [
-        line((f" {first[0]} Here the whole history is browsed, filtered and exported.", first[1])),
+        line(" ", first),
+        line((" Here all events are browsed, filtered, followed and written to files.", "dim")),
         *(line(" ", part) for part in rest),
     ]
 

@@ -47,6 +47,7 @@ class EventsTab(Tab):
     EventsTab #events-list, EventsTab #events-pane { border-title-color: $text-muted;
         border-title-style: bold; border-subtitle-color: $text-muted; }
     EventsTab #events-list:focus, EventsTab #events-pane:focus { border: round $accent; }
+    EventsTab .tone--select { background: $panel; }
     EventsTab.-alone #events-pane { display: none; }
     .-compact EventsTab #events-pane, .-sliver EventsTab #events-pane { display: none; }
     EventsTab.-reading #events-pane { display: block; }
