@@ -153,7 +153,8 @@ def results() -> list[ReplayedEvent]:
 
 
 class ReplayClient(scene.FakeClient):
-    """Answers what the Replay tab asks. ``held`` answers wait for their events, one a question."""
+    """Answers what the Replay tab asks. The answers to the first plans wait for the events in ``held``, that
+    to the first command for ``first_command``."""
 
     def __init__(self, reports: list[ReplayReport] | None = None, *, empty: bool = False) -> None:
         super().__init__(scene.empty() if empty else scene.calm())
@@ -164,6 +165,8 @@ class ReplayClient(scene.FakeClient):
         self.held: list[asyncio.Event] = []
         self.refusal: EventMonitorError | None = None
         self.cancelled = 0
+        self.commands = 0
+        self.first_command: asyncio.Event | None = None
 
     async def _answer(self, message: Message) -> Any:
         if self.error is not None:
@@ -186,6 +189,9 @@ class ReplayClient(scene.FakeClient):
             targets.append(ReplayTargetInfo(name="pager", pattern="mcp.#", effect="runs its command"))
             return ReplayTargets(targets=targets)
         if isinstance(message, StartReplay | ControlReplay):
+            self.commands += 1
+            if self.commands == 1 and self.first_command is not None:
+                await self.first_command.wait()
             self.sent.append(message)
             if self.refusal is not None:
                 raise self.refusal

@@ -223,12 +223,14 @@ async def test_a_replay_outlives_a_killed_bus_and_a_closed_dashboard(home: Path)
 
 async def test_commands_reach_the_bus_in_the_order_of_the_keys() -> None:
     client = replay_scene.ReplayClient([replay_scene.report(12)])
+    client.first_command = asyncio.Event()
     app = scene.app(client)
     async with app.run_test(size=WIDE) as pilot:
         await settle(pilot)
         await pilot.press("3")
         await settle(pilot)
         await pilot.press("right_square_bracket", "right_square_bracket", "space", "n", "left_square_bracket")
+        client.first_command.set()
         await settle(pilot)
         sent = [(one.action, one.speed) for one in client.sent if isinstance(one, m.ControlReplay)]
         assert [action for action, _ in sent] == ["speed", "speed", "pause", "step", "speed"]
