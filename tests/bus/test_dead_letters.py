@@ -157,6 +157,17 @@ async def test_a_group_is_walked_retried_and_dropped_alone(tmp_path: Path) -> No
             await queue.retry(Letters(groups=(b.id,)))
 
 
+async def test_what_waited_for_a_target_that_is_gone_has_a_group_too(tmp_path: Path) -> None:
+    path = tmp_path / "e.db"
+    async with dead(path, "a.x", "a.x"):
+        pass
+    async with open_bus(path) as bus:
+        assert await bus.dead_letter_queue.retry() == 2
+        await bus.dispatcher.bury_orphans()
+        (group,) = (await bus.dead_letter_queue.groups(anything, 10)).groups
+        assert (group.letters, group.error) == (2, "no target is named r")
+
+
 async def test_what_died_after_the_person_looked_is_left_alone(tmp_path: Path) -> None:
     async with dead(tmp_path / "e.db", "a.x", "a.x") as (bus, _):
         queue = bus.dead_letter_queue
@@ -220,9 +231,9 @@ async def test_a_rate_is_kept_and_a_stop_leaves_the_rest(tmp_path: Path) -> None
         assert loop.time() - begun_at >= 0.015
         stopped = await desk.control(ControlRetryRun(run_id=begun.id, action="stop"))
         assert stopped.state is RetryState.STOPPED
-        retried = stopped.retried
-        await bus.settled()
-        assert len(bus.dead_letter_queue) == 10 - retried
+        over = await until(desk, begun.id, lambda r: not r.under_way)
+        assert over.retried == over.delivered == stopped.retried < 10
+        assert len(bus.dead_letter_queue) == 10 - stopped.retried
         with pytest.raises(Conflict):
             await desk.control(ControlRetryRun(run_id=begun.id, action="stop"))
         with pytest.raises(NotFound):
@@ -302,6 +313,27 @@ async def test_a_correction_goes_where_the_letter_was_dead(tmp_path: Path) -> No
         assert await bus.dead_letter_queue.page() == ([], False)
     assert rows(path, "SELECT state FROM deliveries WHERE event_id = ?", receipt.id) == [("dropped",)]
     assert rows(path, "SELECT status FROM events ORDER BY id") == [(Status.DEAD,), (Status.DELIVERED,)]
+
+
+async def test_between_any_two_commits_a_correction_happened_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "e.db"
+    async with dead(path, "a.x", names=("r", "s")) as (bus, failing):
+        failing.broken = False
+        transaction = bus.store._writer.transaction
+        seen: set[tuple[int, int]] = set()
+
+        async def watched(work: Any) -> Any:
+            done = await transaction(work)
+            ((dropped,),) = rows(path, "SELECT COUNT(*) FROM deliveries WHERE state = 'dropped'")
+            ((caused,),) = rows(path, "SELECT COUNT(*) FROM events WHERE causation_id = 1")
+            seen.add((dropped, caused))
+            return done
+
+        bus.store._writer.transaction = watched  # type: ignore[method-assign]
+        await correct(bus, 1, {"file": "/good"})
+        await bus.settled()
+    assert seen <= {(0, 0), (2, 1)}, "a kill would have left half of it"
+    assert (2, 1) in seen
 
 
 async def test_a_rerouted_correction_goes_wherever_it_would_go_now(tmp_path: Path) -> None:
