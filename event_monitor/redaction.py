@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 MASKED = "[masked]"
@@ -48,8 +48,17 @@ _HIDDEN = re.compile(r"\[masked \d+\]")
 def hide(value: Any, words: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     """A copy for a person to edit, in which each secret is a mark of its own, and what the marks stand
     for. A mark may be moved or removed with what is around it."""
-    hidden: dict[str, Any] = {}
+    # A text that looks like a mark stands for itself.
+    hidden: dict[str, Any] = {text: text for text in _texts(value) if _HIDDEN.fullmatch(text)}
     return _hide(value, tuple(map(_normal, words)), hidden), hidden
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _hide(value: Any, words: tuple[str, ...], hidden: dict[str, Any]) -> Any:
@@ -60,7 +69,9 @@ def _hide(value: Any, words: tuple[str, ...], hidden: dict[str, Any]) -> Any:
     shown: dict[Any, Any] = {}
     for key, item in value.items():
         if _member(key, item, words) == MASKED:
-            mark = f"[masked {len(hidden) + 1}]"
+            number = len(hidden) + 1
+            while (mark := f"[masked {number}]") in hidden:
+                number += 1
             hidden[mark] = item
             shown[key] = mark
         else:
