@@ -27,16 +27,19 @@ class ServicesPanel(Panel, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._given: tuple[ServiceView, ...] = ()
         self._views: tuple[ServiceView, ...] = ()
-        self._name: str | None = None
+        self._chosen: str | None = None
         self._unwatched = 0
         self._order = ""
         self._hidden: Collection[str] = ()
 
     def choose(self, order: str, hidden: Collection[str]) -> None:
         """Sort by one of ``ORDERS``, or stand as configured, and leave columns out."""
+        if self.has_focus:
+            self._pin()
         self._order, self._hidden = order, hidden
-        self._views = ordered(self._views, order)
+        self._views = ordered(self._given, order)
         title = f"{self.BORDER_TITLE} by {order}" if order else self.BORDER_TITLE
         if self.border_title != title:
             self.border_title = title
@@ -44,6 +47,7 @@ class ServicesPanel(Panel, can_focus=True):
 
     def show(self, views: tuple[ServiceView, ...], unwatched: int = 0) -> None:
         """Take the services' newest state, and how many declared servers nobody watches."""
+        self._given = views
         self._views = ordered(views, self._order)
         self._unwatched = unwatched
         self._hint()
@@ -56,10 +60,15 @@ class ServicesPanel(Panel, can_focus=True):
         if self.border_subtitle != hint:
             self.border_subtitle = hint
 
+    def _pin(self) -> None:
+        """Hold on to what is selected by default, so that no new order puts another in its place."""
+        chosen = self.selected
+        self._chosen = chosen.name if chosen is not None else None
+
     @property
     def selected(self) -> ServiceView | None:
         """The selected service; the first one while none was chosen."""
-        found = next((view for view in self._views if view.name == self._name), None)
+        found = next((view for view in self._views if view.name == self._chosen), None)
         return found or (self._views[0] if self._views else None)
 
     def move(self, rows: int) -> None:
@@ -69,7 +78,7 @@ class ServicesPanel(Panel, can_focus=True):
         names = [view.name for view in self._views]
         chosen = self.selected
         place = names.index(chosen.name) if chosen is not None else 0
-        self._name = names[min(max(place + rows, 0), len(names) - 1)]
+        self._chosen = names[min(max(place + rows, 0), len(names) - 1)]
         self.redraw()
 
     def move_page(self, pages: int) -> None:
@@ -83,6 +92,8 @@ class ServicesPanel(Panel, can_focus=True):
     def watch_has_focus(self, has_focus: bool) -> None:
         """Show the selection only while the keys go here."""
         super().watch_has_focus(has_focus)
+        if has_focus:
+            self._pin()
         self._hint()
         self.redraw()
 
@@ -95,7 +106,7 @@ class ServicesPanel(Panel, can_focus=True):
         heading, shown = visible(self._views, *self.size, chosen.name)
         if heading <= offset.y < heading + len(shown):
             clicked = shown[offset.y - heading].name
-            again, self._name = clicked == self._name, clicked
+            again, self._chosen = clicked == self._chosen, clicked
             self.redraw()
             if again:
                 self.post_message(self.Opened(clicked))

@@ -84,7 +84,7 @@ def way(state: SystemState, transitions: Sequence[Transition], width: int) -> Li
             break
         parts[:0] = [(word, STATE_GLYPHS[name][1]), (" → ", "dim")]
         room -= len(word) + 3
-    return line(" ", *parts)
+    return clip(line(" ", *parts), width)
 
 
 def system(snapshot: Snapshot, width: int, height: int, *, drawn: bool = True) -> list[Line]:

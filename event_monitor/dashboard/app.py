@@ -108,9 +108,7 @@ class EventMonitorApp(App[int]):
 
     def on_mount(self) -> None:
         """Lay out, listen to the signals that end a terminal program, and begin to ask."""
-        self.theme = self.settings.theme if self.settings.theme in self.available_themes else DARK.name
-        if self.theme != self.settings.theme:
-            self._key_mistakes.append(f"dashboard.theme: no theme is named {self.settings.theme}")
+        self.theme = self._first_theme()
         self.set_keymap(self.keys_of)
         self._choose_layout(self.size.width, self.size.height)
         self.tabs.active.focus_main()
@@ -319,8 +317,19 @@ class EventMonitorApp(App[int]):
         self.tabs.active.choose(from_iso(since), from_iso(until), event_type)
 
     def action_use_theme(self, theme: str) -> None:
-        """Change the colours."""
+        """Change the colours, and keep them until the configuration names others."""
         self.theme = theme
+        self.link.memory.set("theme", [self.settings.theme, theme])
+
+    def _first_theme(self) -> str:
+        wanted = self.settings.theme
+        if wanted not in self.available_themes:
+            self._key_mistakes.append(f"dashboard.theme: no theme is named {wanted}")
+            wanted = DARK.name
+        match self.link.memory.get("theme", []):
+            case [self.settings.theme, str(chosen)] if chosen in self.available_themes:
+                return chosen
+        return wanted
 
     def action_command_palette(self) -> None:
         """Open the palette with every action of the table."""

@@ -26,6 +26,7 @@ Run = Callable[[], Awaitable[None]]
 
 _BLOCKED = "not in a read-only view"
 _PATIENCE = 1.0
+_LONGEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class ActionProvider(Provider):
             told = " · ".join(filter(None, (action.help, state, key, blocked)))
             yield _Entry(_command(app.action_act, action.id), action.title, told)
         yield from self._overrides()
+        yield from self._alerts()
         for theme in sorted(app.available_themes):
             now = "in use" if theme == app.theme else ""
             yield _Entry(_command(app.action_use_theme, theme), f"Theme {theme}", now)
@@ -89,6 +91,20 @@ class ActionProvider(Provider):
             if report.service not in shown:
                 why = f"by {report.forced_by}"
                 yield from self._of(report.service, report.state, held(report.forced, why), rare=True)
+
+    def _alerts(self) -> Iterator[_Entry]:
+        """Those that wait to be seen, each by its name."""
+        from event_monitor.dashboard.alert_dialog import acknowledge
+
+        app = self._monitor
+        for alert in app.snapshot.alerts if app.snapshot is not None else ():
+            if alert.acknowledged:
+                continue
+            title, told = plain(alert.title, _LONGEST), plain(alert.detail, _LONGEST)
+            blocked = f" · {_BLOCKED}" if app.read_only else ""
+            yield _Entry(_command(app.link.open_alert, alert), f"Alert {title}", told)
+            run = _command(acknowledge, app.link, alert)
+            yield _Entry(run, f"Acknowledge {title}", told + blocked, rare=True)
 
     def _of(self, name: str, state: str, why: str, *, rare: bool = False) -> Iterator[_Entry]:
         app = self._monitor
@@ -109,7 +125,8 @@ class ActionProvider(Provider):
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for entry in self._entries():
-            score = matcher.match(f"{entry.name} {entry.told}")
+            # What a thing is called counts for more than what is told of it.
+            score = 2 * matcher.match(entry.name) or matcher.match(f"{entry.name} {entry.told}")
             if score > 0:
                 shown = Content(entry.name) if "[" in entry.name else matcher.highlight(entry.name)
                 yield Hit(score, shown, entry.run, text=entry.name, help=entry.help)
