@@ -10,8 +10,8 @@ from event_monitor.dashboard.dialogs import DocumentDialog
 from event_monitor.dashboard.tabs import TABS
 from event_monitor.widgets.text import Line, line
 
-_KEYS = 11
-_LABEL = 22
+_KEYS = 12
+_LABEL = 24
 
 
 def help_dialog(keymap: dict[str, str], tab: str) -> DocumentDialog:
