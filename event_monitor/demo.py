@@ -1,4 +1,7 @@
-"""Invented traffic for ``event-monitor --demo``: plausible, varied, and never on a real home."""
+"""Invented traffic for ``event-monitor --demo``: plausible, varied, and never on a real home.
+
+The services that it calls are real servers, so their calls, failures, breakers and states are too.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,24 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from event_monitor.demo_services import NAMES, InventedServices
 from event_monitor.messages import Publish
 from event_monitor.model import Priority
+from event_monitor.resilience import (
+    BulkheadFull,
+    BulkheadTimeout,
+    CircuitOpenError,
+    DeadlineExceeded,
+    FallbacksExhausted,
+    RetriesExhausted,
+)
 from event_monitor.runtime import Runtime
+from event_monitor.services.base import ServiceError
 
+_FAILURES = (
+    *(ServiceError, CircuitOpenError, RetriesExhausted, FallbacksExhausted),
+    *(BulkheadFull, BulkheadTimeout, DeadlineExceeded, OSError),
+)
 SOURCE = "demo"
 _COMMANDS = (
     "git status",
@@ -25,7 +42,6 @@ _COMMANDS = (
     "docker ps",
 )
 _FILES = ("src/app.py", "README.md", "tests/test_app.py", "package.json", "docs/guide.md")
-_SERVERS = ("filesystem", "github", "memory", "web_search")
 _PROMPTS = (
     "fix the failing test",
     "add a command line flag",
@@ -35,39 +51,60 @@ _PROMPTS = (
 
 
 class Demo:
-    """Publishes invented events until it is cancelled: calm, with a burst or a failure now and then."""
+    """Publishes invented events and calls ``services`` until it is cancelled: calm, with a burst or a
+    failure now and then."""
 
-    def __init__(self, runtime: Runtime, rng: random.Random | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, services: InventedServices, rng: random.Random | None = None
+    ) -> None:
         self._runtime = runtime
+        self._services = services
         self._random = rng or random.Random()
 
     async def run(self) -> None:
-        """Publish for ever."""
-        async for publish, pause in self._script():
-            await self._runtime.handle(publish)
-            await asyncio.sleep(pause)
+        """Publish and call for ever."""
+        async with asyncio.TaskGroup() as together:
+            together.create_task(self._services.run())
+            for name in NAMES:
+                together.create_task(self._call_often(name))
+            async for publish, pause in self._script():
+                await self._runtime.handle(publish)
+                await asyncio.sleep(pause)
+
+    async def _call_often(self, name: str) -> None:
+        """What an assistant does: call, and tell the bus how it went."""
+        rng = self._random
+        while True:
+            await asyncio.sleep(rng.expovariate(0.7))
+            guard = self._runtime.services.get(name)
+            if guard is None:
+                continue
+            started = asyncio.get_running_loop().time()
+            error = ""
+            try:
+                await guard.call("get")
+            except _FAILURES as failure:
+                error = str(failure)
+            seconds = asyncio.get_running_loop().time() - started
+            await self._runtime.handle(self._called(name, seconds, error))
 
     async def _script(self) -> AsyncIterator[tuple[Publish, float]]:
         rng = self._random
         yield _event("session.started", {"source": "startup", "cwd": "/home/demo/project"}), 0.3
         while True:
-            kinds: list[Callable[[], Publish]] = [self._command, self._tool, self._call, self._prompt]
+            kinds: list[Callable[[], Publish]] = [self._command, self._tool, self._prompt]
             mood = rng.random()
             if mood < 0.02:
                 for _ in range(rng.randint(60, 160)):
                     yield self._tool(), 0.004
-            elif mood < 0.035:
-                server = rng.choice(_SERVERS)
-                yield _event("mcp.server.down", {"service": server, "error": "connection closed"}), 0.6
-                yield _event("mcp.server.up", {"service": server, "message": "answers again"}), 0.4
-            elif mood < 0.045:
+            elif mood < 0.03:
                 yield _event("user.needed", {"message": "the assistant waits for your permission"}), 0.5
-            elif mood < 0.055:
+            elif mood < 0.04:
                 yield _event("backup.completed", await asyncio.to_thread(self._backup)), 0.3
-            elif mood < 0.06:
+            elif mood < 0.05:
                 yield _event("pattern.learned", self._pattern()), 0.3
             else:
-                yield rng.choices(kinds, (5, 4, 4, 1))[0](), rng.expovariate(6.0)
+                yield rng.choices(kinds, (5, 4, 1))[0](), rng.expovariate(4.0)
 
     def _pattern(self) -> dict[str, Any]:
         support = self._random.randint(3, 20)
@@ -101,19 +138,15 @@ class Demo:
             {"tool_name": name, "tool_input": {"file_path": path}, "duration_ms": rng.randint(1, 40)},
         )
 
-    def _call(self) -> Publish:
-        rng = self._random
-        server = rng.choice(_SERVERS)
+    def _called(self, server: str, seconds: float, error: str) -> Publish:
         payload: dict[str, Any] = {
             "tool_name": f"mcp__{server}__query",
-            "tool_input": {"query": rng.choice(_PROMPTS)},
+            "tool_input": {"query": self._random.choice(_PROMPTS)},
             "mcp_server": {"name": server, "source": "user"},
-            "duration_ms": round(rng.lognormvariate(3.5, 0.8)),
+            "duration_ms": round(seconds * 1_000),
         }
-        if rng.random() < 0.05:
-            return _event(
-                "mcp.call.failed", {**payload, "error": f'MCP server "{server}" timed out after 3s'}
-            )
+        if error:
+            return _event("mcp.call.failed", {**payload, "error": error})
         return _event("mcp.call.ok", payload)
 
     def _prompt(self) -> Publish:

@@ -10,7 +10,7 @@ import math
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from event_monitor.answers import Answers
 from event_monitor.breakers import TARGET, BreakerDesk, Load
@@ -56,6 +56,9 @@ from event_monitor.targets import NAMES
 from event_monitor.targets.cleanup import CleanupTarget
 from event_monitor.targets.handlers import load_upcasters
 
+if TYPE_CHECKING:
+    from event_monitor.demo_services import InventedServices
+
 logger = logging.getLogger(__name__)
 
 TICK = 1.0
@@ -73,13 +76,13 @@ class Runtime:
         paths: HomePaths,
         settings: Settings,
         *,
-        demo: bool = False,
+        invented: InventedServices | None = None,
         own_process: bool = False,
         surroundings: Surroundings = REAL,
     ) -> None:
         self.paths = paths
         self.settings = settings
-        self.demo = demo
+        self._invented = invented
         self._own_process = own_process
         self._surroundings = surroundings
         self.watchdog: Watchdog
@@ -105,6 +108,8 @@ class Runtime:
         self._cleanup = contextlib.AsyncExitStack()
         self._grace = STOP_GRACE
         self.damaged = asyncio.Event()
+        if invented is not None:
+            self._cleanup.push_async_callback(invented.stop)
 
     @classmethod
     async def start(
@@ -119,13 +124,21 @@ class Runtime:
         """Start all parts; with ``own_process`` they may use what a process has but one of. Raises
         ``InvalidConfig`` before anything is touched, ``AlreadyRunning`` if a live process owns the
         home, ``StoreTooNew``, ``StoreUnavailable`` or ``HomeUnusable``."""
+        invented: InventedServices | None = None
+        if demo:
+            from event_monitor import demo_services
+
+            invented = demo_services.InventedServices()
+            await invented.start(paths.settings)
         stamps = Stamps(paths.settings, paths.rules)
         if settings is None:
             found = await asyncio.to_thread(read_configuration, paths.settings)
         else:
             found = await asyncio.to_thread(configured, settings)
         rules = read_rules(paths.rules, NAMES)
-        runtime = cls(paths, found.settings, demo=demo, own_process=own_process, surroundings=surroundings)
+        runtime = cls(
+            paths, found.settings, invented=invented, own_process=own_process, surroundings=surroundings
+        )
         try:
             await runtime._start(rules, found, stamps, from_file=settings is None)
         except OSError as error:
@@ -273,10 +286,10 @@ class Runtime:
         self.server = ControlServer(paths.socket, self.handle, self.settings.socket)
         await self.server.start()
         self._cleanup.push_async_callback(self.server.stop)
-        if self.demo:
+        if self._invented is not None:
             from event_monitor.demo import Demo
 
-            self._tasks.append(asyncio.create_task(Demo(self).run(), name="runtime-demo"))
+            self._tasks.append(asyncio.create_task(Demo(self, self._invented).run(), name="runtime-demo"))
         else:
             self._tasks.append(asyncio.create_task(self.desk.look(), name="runtime-discovery"))
 
@@ -330,6 +343,11 @@ class Runtime:
         self.damaged.set()
 
     # --- the entrance -----------------------------------------------------------------------
+
+    @property
+    def demo(self) -> bool:
+        """Whether all of this is invented."""
+        return self._invented is not None
 
     async def handle(self, message: Message, *, read_only: bool = False) -> Any:
         """Carry out a command or answer a query, whoever asks. Raises ``EventMonitorError``: ``ReadOnly``
