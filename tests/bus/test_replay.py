@@ -69,6 +69,21 @@ async def test_a_replayed_event_is_a_new_one_that_names_its_original(tmp_path: P
     ]
 
 
+async def test_a_replay_that_is_being_begun_can_be_led_already(tmp_path: Path) -> None:
+    """Others see it from the moment at which it takes its events, before it is on disk."""
+    async with open_bus(tmp_path / "e.db", subscribed(Recorder())) as bus:
+        await record(bus, recorded(3))
+        desk = await desk_of(bus)
+        beginning = asyncio.create_task(desk.begin(StartReplay(**SPAN)))
+        while not desk._jobs:  # noqa: ASYNC110 - it is seen in the turn in which it is put down
+            await asyncio.sleep(0)
+        assert not desk._runs, "it is still being written"
+        stopped = await desk.control(ControlReplay(replay_id=1, action="stop"))
+        assert (stopped.id, stopped.state) == (1, "stopped")
+        assert (await beginning).id == 1
+        await desk.stop()
+
+
 async def test_what_comes_after_the_start_is_no_part_of_it(tmp_path: Path) -> None:
     seen = Recorder()
     async with open_bus(tmp_path / "e.db", subscribed(seen)) as bus:

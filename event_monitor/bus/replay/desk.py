@@ -197,8 +197,12 @@ class ReplayDesk:
 
     async def control(self, command: ControlReplay) -> ReplayReport:
         """Carry out what a person decided; it is on disk when this returns. Raises ``NotFound``,
-        ``InvalidRequest``, or ``Conflict`` for a replay that has ended."""
+        ``InvalidRequest``, ``StoreUnavailable``, or ``Conflict`` for a replay that has ended."""
         job = self._find(command.replay_id)
+        if job.live and job.id not in self._runs:
+            # It is being begun: what is on disk runs, what could not be written is gone again.
+            await self._bus.store.flush()
+            job = self._find(command.replay_id)
         if not job.live:
             raise Conflict(f"replay {job.id} is {job.state}", "begin a new one")
         if command.action == "step" and command.count < 1:
