@@ -27,7 +27,7 @@ from event_monitor.runtime import Runtime
 
 INTERVAL, LIMIT, RECOVERY = 0.5, 0.5, 1.0
 # One probe interval, the longest that a probe may take, and what a busy machine needs to say so.
-NOTICED_WITHIN = INTERVAL + LIMIT + 2.0
+NOTICED_WITHIN = INTERVAL + LIMIT + 10.0
 REPAIRED_WITHIN = 15.0
 PROBES = ServiceProbes(
     startup=ProbeSettings(interval=0.25, limit=10.0, failures=2),
