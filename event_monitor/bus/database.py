@@ -24,8 +24,14 @@ class _Connection(sqlite3.Connection):
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
         if sql is not _RUN:
             return super().executemany(sql, parameters)
-        for work in parameters:
-            work(self)
+        try:
+            for work in parameters:
+                work(self)
+        except UnicodeDecodeError as error:
+            # SQLite's message quotes the damaged schema, and Python cannot read the quotation.
+            damage = sqlite3.DatabaseError("the schema is damaged: it is no text any more")
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage from error
         return self.cursor()
 
 

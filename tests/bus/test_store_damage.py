@@ -130,3 +130,18 @@ async def test_a_damaged_byte_in_a_text_keeps_nothing_from_being_read_or_deliver
         events, _ = await seen.store.read(lambda connection: read_events(connection, EventFilter()))
         assert [(event.id, event.payload) for event in events] == [(3, {}), (2, {"t": "a\ufffdb"}), (1, {})]
         assert await seen.store.write(lambda ledger: read_events(ledger.connection, EventFilter()))
+
+
+async def test_a_schema_that_cannot_even_be_quoted_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    await (await EventStore.open(path)).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute(
+            "UPDATE sqlite_master SET name = CAST(x'ff' AS TEXT), sql = 'create' WHERE name = 'counters'"
+        )
+        connection.commit()
+    store = await EventStore.open(path)
+    assert store.set_aside is not None
+    await store.flush()
+    await store.close()
