@@ -46,7 +46,7 @@ def _outlook(reply: StoreStats) -> str:
         return f"full in {reply.full_in:,.1f} days at this rate"
     if not reply.growth:
         return "enough"
-    return f"enough: at this rate the store levels off at {size(reply.levels_off_at)}"
+    return f"enough: it levels off at {size(reply.levels_off_at)}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -60,7 +60,7 @@ def _work(reply: StoreWork, width: int, mask: Sequence[str]) -> str:
     if reply.note:
         lines.append(reply.note)
     if reply.sha256:
-        lines.append(f"{size(reply.size)}, SHA-256 {reply.sha256}")
+        lines += [size(reply.size), f"SHA-256 {reply.sha256}"]
     lines += reply.problems
     return "\n".join(clip(plain(line), width) for line in lines)
 
