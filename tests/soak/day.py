@@ -64,7 +64,7 @@ def plan_of(rng: random.Random, begin: float, hours: int) -> list[Trouble]:
             how = rng.choice(("down", "down", "hang", "flap", "late"))
             plan.append(Trouble(begun, begun + rng.uniform(5, 400), name, how))
     for what, count in (("maintenance", MAINTENANCES), ("restart", RESTARTS)):
-        for _ in range(count * hours // 24):
+        for _ in range(max(1, count * hours // 24)):
             begun = begin + HOUR * rng.uniform(0.1, hours - 0.3)
             length = rng.uniform(60, 900) if what == "maintenance" else 0.0
             plan.append(Trouble(begun, begun + length, what, "by a person"))
