@@ -319,6 +319,7 @@ def test_history_is_bounded(file: Path) -> None:
     for number in range(100):
         opened.add(f"events --filter {number}{'x' * 15_000}")
     assert file.stat().st_size < 1_100_000
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert history(file).entries[-1].startswith("events --filter 99x")
     opened.add("x" * 20_000)
     assert len(opened.entries[-1]) < 16_000

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from event_monitor.dashboard.console.log import MAX_LINES, MAX_STREAM
+from event_monitor.errors import NoBus
 from event_monitor.messages import (
     GetState,
     GetStats,
+    Message,
     Publish,
     QueryBreakers,
     QueryDeadLetters,
@@ -172,6 +175,30 @@ async def test_a_stream_rests_while_the_tab_is_hidden_and_misses_nothing(home: P
         await opened.idle()
 
 
+async def test_a_stream_outlives_a_lost_connection(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with console(home) as opened:
+        await opened.type("subscribe shop.# -")
+        await opened.press("enter")
+        await opened.until(lambda: "▸ subscribe" in opened.shown)
+        await opened.picture()
+        ask = opened.client.request
+
+        async def lost(message: Message) -> Any:
+            if isinstance(message, QueryEvents):
+                raise NoBus("no answer on bus.sock", "start event-monitor")
+            return await ask(message)
+
+        monkeypatch.setattr(opened.client, "request", lost)
+        await opened.bus(Publish(event_type="shop.order", payload={"n": 1}))
+        await opened.picture()
+        await opened.until(lambda: "this goes on when the bus is back" in opened.shown)
+        monkeypatch.undo()
+        await opened.picture()
+        await opened.until(lambda: '{"n":1}' in opened.shown)
+        await opened.press("ctrl+c")
+        await opened.idle()
+
+
 async def test_a_stream_ends_after_its_count_and_keeps_the_newest(home: Path) -> None:
     async with console(home) as opened:
         await opened.type("subscribe shop.# - --count 600")
@@ -303,8 +330,6 @@ async def test_nothing_hostile_reaches_the_terminal(home: Path) -> None:
 async def test_an_unreachable_bus_is_told_of_and_ends_nothing(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from event_monitor.errors import NoBus
-
     async with console(home) as opened:
 
         async def lost(message: object) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from event_monitor.dashboard.console.log import MAX_STREAM, Log, Result, Stream, Text
+from event_monitor.errors import NoBus
 from event_monitor.grammar.render_replay import progress_line
 from event_monitor.grammar.steps import Show, newest_events
 from event_monitor.messages import ControlReplay, GetStats, Message, QueryEvents, QueryReplays, StartReplay
@@ -56,7 +57,11 @@ class Watching:
         self.changed()
         while count is None or stream.seen < count:
             await self.next_picture()
-            last = await self._more(stream, query, last, count)
+            try:
+                last = await self._more(stream, query, last, count)
+            except NoBus as error:
+                # Pictures come again when the bus does, and nothing before ``last`` is needed twice.
+                stream.skip(f"… {error.message}: this goes on when the bus is back")
             self.log.changed(stream)
             self.changed()
 
