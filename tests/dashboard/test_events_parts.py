@@ -75,6 +75,7 @@ MOVES = st.lists(
         st.tuples(st.just("at"), st.integers(1, 9_000)),
         st.tuples(st.just("grow"), st.integers(1, 400)),
     ),
+    min_size=8,
     max_size=60,
 )
 
@@ -111,6 +112,20 @@ def test_a_window_never_has_a_hole(moves: list[Any], looks: int) -> None:
             assert not [n for n in range(ids[0] + 1, (window.head or 0) + 1) if history.passes(n)]
         if window.done(Way.DOWN) and ids:
             assert ids[-1] == 1
+
+
+def test_what_passed_by_is_counted_and_paged_to() -> None:
+    history = History(500)
+    window = HistoryWindow()
+    window.begin_newest()
+    window.take(Way.DOWN, history.answer(window.question(Way.DOWN)))
+    history.newest += 1_000
+    page = history.answer(window.news())
+    assert window.take_news(page) == (1_000 - (1_500 - (page.cursor or 0)) - 1, False)
+    for _ in range(9):
+        window.take(Way.DOWN, history.answer(window.question(Way.DOWN)))
+    ids = [one.id for one in window.rows]
+    assert ids == [n for n in range(1_500, ids[-1] - 1, -1) if history.passes(n)] and ids[-1] < 500
 
 
 def test_a_window_is_bounded_and_pages_back_to_what_it_let_go_of() -> None:

@@ -101,8 +101,12 @@ class HistoryWindow:
         edge.reached = page.reached if len(page.rows) < PAGE else None
         if way is Way.DOWN:
             self.rows += page.rows
-            if self._edges[Way.UP].done and self.head is None:
-                self.head = page.newest_id or 0
+            newest, above = page.newest_id or 0, self._edges[Way.UP]
+            if above.done and self.head is None:
+                self.head = newest
+            elif above.cursor is not None and above.cursor > newest:
+                # A place was gone to that no event has reached yet.
+                above.cursor = newest
         else:
             self.rows[:0] = reversed(page.rows)
             if edge.done:
