@@ -414,7 +414,7 @@ async def test_writing_can_be_stopped_and_leaves_nothing(home: Path, tmp_path: P
         request, gate = found.tab.link.request, asyncio.Event()
 
         async def held(message: Any) -> Any:
-            if isinstance(message, QueryHistory) and message.full and message.after_id:
+            if isinstance(message, QueryHistory) and message.full and (message.after_id or 0) > 0:
                 await gate.wait()
             return await request(message)
 
@@ -455,9 +455,11 @@ async def test_every_action_works_from_the_palette_also_of_another_tab(home: Pat
         tab = found.tab
         await found.press("1")
         await found.until(lambda: found.app.tabs.active.NAME == "overview")
+        found.app.action_act("events_newest")
+        await found.until(lambda: found.app.tabs.active is tab)
         for action in ACTIONS:
             found.app.action_act(action.id)
-            await found.until(lambda: found.app.tabs.active is tab)
+            await found.pilot.pause()
             assert tab.describe(action.id) is not None
             while len(found.app.screen_stack) > 1:
                 found.app.pop_screen()

@@ -14,7 +14,7 @@ from event_monitor.explorer_replies import HistoryRow
 from event_monitor.messages import HistoryFilter
 from event_monitor.widgets.content import NO_EVENTS
 from event_monitor.widgets.panel import Panel
-from event_monitor.widgets.text import Line, clip, count, line, spread, time_of_day
+from event_monitor.widgets.text import Line, clip, count, line, plain, spread, time_of_day
 
 NOTHING_WANTED = HistoryFilter()
 
@@ -76,7 +76,7 @@ def day_and_time(moment: str) -> str:
 def note(window: HistoryWindow, loader: Loader) -> Line | None:
     """What stands under the oldest row: the end, how a search stands, or what went wrong."""
     if loader.error is not None:
-        return line((f"  ✖ {loader.error}", "bad"), ("  n tries again", "dim"))
+        return line((f"  ✖ {plain(loader.error)}", "bad"), ("  n tries again", "dim"))
     filtered = window.where != NOTHING_WANTED
     if window.done(Way.DOWN):
         told = "no older event passes" if filtered else "the beginning of history"
