@@ -101,7 +101,13 @@ def count(connection: sqlite3.Connection, wanted: Letters) -> int:
     """How many letters are meant."""
     if wanted.event_id is not None:
         return len(choose(connection, wanted, None, SCAN)[0])
-    condition, values = ("", []) if wanted.until is None else (" AND updated_at <= ?", [wanted.until])
+    condition = ""
+    values: list[Any] = [*wanted.groups]
+    if wanted.groups:
+        condition += f" AND dead_group IN ({', '.join('?' * len(wanted.groups))})"
+    if wanted.until is not None:
+        condition += " AND updated_at <= ?"
+        values.append(wanted.until)
     fits = _test(connection, wanted)
     rows = connection.execute(
         "SELECT g.target, d.dead_group, d.letters FROM (SELECT dead_group, COUNT(*) AS letters "
