@@ -31,11 +31,17 @@ _decode_errors = msgspec.json.Decoder(tuple[DeliveryError, ...]).decode
 def group_of(connection: sqlite3.Connection, event_type: str, target: str, errors: str) -> int:
     """The number of the group of a letter, whose ``errors`` are JSON; made if there was none."""
     known = _decode_errors(errors)
+    key = (event_type, target, fingerprint(known[-1].error if known else ""))
     row = connection.execute(
-        "INSERT INTO dead_groups (event_type, target, error) VALUES (?, ?, ?) "
-        "ON CONFLICT (event_type, target, error) DO UPDATE SET error = excluded.error RETURNING id",
-        (event_type, target, fingerprint(known[-1].error if known else "")),
+        "SELECT id FROM dead_groups WHERE event_type = ? AND target = ? AND error = ?", key
     ).fetchone()
+    # An upsert would use up a number for each letter.
+    row = (
+        row
+        or connection.execute(
+            "INSERT INTO dead_groups (event_type, target, error) VALUES (?, ?, ?) RETURNING id", key
+        ).fetchone()
+    )
     return int(row[0])
 
 

@@ -130,6 +130,7 @@ async def test_groups_count_by_type_target_and_kind_of_error(tmp_path: Path) -> 
         assert {g.error for g in found.groups} == {"PermanentError: cannot write <path>"}
         assert found.groups[0].sample == "PermanentError: cannot write /var/log/1.txt"
         assert (found.total, found.letters) == (4, 6)
+        assert sorted(group.id for group in found.groups) == [1, 2, 3, 4]
         short = await bus.dead_letter_queue.groups(anything, 1)
         assert (len(short.groups), short.total, short.letters) == (1, 4, 6)
         only = await bus.dead_letter_queue.groups(lambda t, target, e: target == "s", 10)
