@@ -38,6 +38,8 @@ class DeadGroups(Reply, frozen=True):
     """Those with most letters first. ``total`` groups with ``letters`` letters match, of which some
     may be left out here; ``at`` is when they were counted."""
 
+    LINES = "groups"
+
     groups: list[DeadGroup]
     total: int
     letters: int
@@ -82,5 +84,7 @@ class RetryRun(Reply, frozen=True):
 
 class RetryRuns(Reply, frozen=True):
     """The newest first."""
+
+    LINES = "runs"
 
     runs: list[RetryRun]

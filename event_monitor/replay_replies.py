@@ -59,6 +59,8 @@ class ReplayReport(Reply, frozen=True):
 
 
 class Replays(Reply, frozen=True):
+    LINES = "replays"
+
     replays: list[ReplayReport]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -18,7 +18,9 @@ from event_monitor.model import (
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all replies."""
+    """Base of all replies. ``LINES`` names the field of a list whose items programs get, one a line."""
+
+    LINES: ClassVar[str] = ""
 
 
 class Done(Reply, frozen=True):
@@ -79,6 +81,8 @@ class Subscription(Reply, frozen=True):
 
 
 class Subscriptions(Reply, frozen=True):
+    LINES = "subscriptions"
+
     subscriptions: list[SubscriptionInfo]
 
 
@@ -175,6 +179,8 @@ class EventPage(Reply, frozen=True):
     """``cursor`` is the id to go on from (as ``before_id``, or ``after_id`` when reading upwards);
     ``None`` at the end. A page may hold fewer events than asked for although there are more."""
 
+    LINES = "events"
+
     events: list[Event]
     cursor: int | None = None
 
@@ -204,6 +210,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterPage(Reply, frozen=True):
+    LINES = "dead_letters"
+
     dead_letters: list[DeadLetter]
     more: bool
 
@@ -243,6 +251,8 @@ class BreakerReport(Reply, frozen=True):
 
 
 class Breakers(Reply, frozen=True):
+    LINES = "breakers"
+
     breakers: list[BreakerReport]
 
 
@@ -262,6 +272,8 @@ class ServiceHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HealthReport(Reply, frozen=True):
+    LINES = "services"
+
     services: list[ServiceHealth]
 
 
@@ -283,6 +295,8 @@ class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Services(Reply, frozen=True):
+    LINES = "services"
+
     services: list[ServiceRow]
 
 
@@ -310,6 +324,8 @@ class DiscoveredServerInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DiscoveredServers(Reply, frozen=True):
+    LINES = "servers"
+
     servers: list[DiscoveredServerInfo]
     notes: list[str] = []
 
@@ -429,6 +445,8 @@ class ServiceDetail(Reply, frozen=True):
 
 
 class Alerts(Reply, frozen=True):
+    LINES = "alerts"
+
     alerts: list[Alert]
 
 

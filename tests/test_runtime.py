@@ -28,6 +28,7 @@ from event_monitor.errors import (
     StoreUnavailable,
 )
 from event_monitor.messages.catalogue import REPLY_OF
+from event_monitor.messages.explorer import HistoryFilter
 from event_monitor.model import SystemState
 from event_monitor.paths import HomePaths
 from event_monitor.runtime import Runtime
@@ -215,11 +216,16 @@ ASKED: dict[type[m.Message], Any] = {
     m.QueryReplays: m.QueryReplays(),
     m.QueryReplayTargets: m.QueryReplayTargets(),
     m.GetHistogram: m.GetHistogram(),
+    m.QueryHistory: m.QueryHistory(where=HistoryFilter(types=("a.#",), since="-1h")),
+    m.FindMoment: m.FindMoment(at="-1m"),
+    m.GetStoreStats: m.GetStoreStats(),
+    m.StartStoreWork: m.StartStoreWork(kind="check"),
+    m.ImportLines: m.ImportLines(lines=["broken"]),
 }
 
 
-# These need a server that the assistant declares, a replay or a retry that is live, or a dead letter: see
-# test_adoption.py, test_replays.py and test_dead_letter_runs.py.
+# These need a server that the assistant declares, a replay, a retry or work on the store that is live, or
+# a dead letter: see test_adoption.py, test_replays.py, test_dead_letter_runs.py and store/.
 ELSEWHERE = {
     m.PlanAdoption,
     m.AdoptService,
@@ -228,6 +234,8 @@ ELSEWHERE = {
     m.QueryReplayed,
     m.ControlRetryRun,
     m.CorrectDeadLetter,
+    m.QueryStoreWork,
+    m.CancelStoreWork,
 }
 
 

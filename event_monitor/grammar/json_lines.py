@@ -7,48 +7,15 @@ from typing import Any
 
 import msgspec
 
-from event_monitor.dead_letter_replies import DeadGroups, RetryRuns
-from event_monitor.replay_replies import Replays
-from event_monitor.replies import (
-    Alerts,
-    Breakers,
-    DeadLetterPage,
-    DiscoveredServers,
-    EventPage,
-    HealthReport,
-    Services,
-    StateReport,
-    Subscription,
-    Subscriptions,
-)
+from event_monitor.replies import Reply, StateReport, Subscription
 
 _encode = msgspec.json.encode
 
 
 def render_json(reply: Any) -> Iterator[bytes]:
     """A reply as JSON: one object, or one a line for what is a list."""
-    if isinstance(reply, EventPage):
-        yield from map(_encode, reply.events)
-    elif isinstance(reply, DeadLetterPage):
-        yield from map(_encode, reply.dead_letters)
-    elif isinstance(reply, DeadGroups):
-        yield from map(_encode, reply.groups)
-    elif isinstance(reply, RetryRuns):
-        yield from map(_encode, reply.runs)
-    elif isinstance(reply, Subscriptions):
-        yield from map(_encode, reply.subscriptions)
-    elif isinstance(reply, HealthReport):
-        yield from map(_encode, reply.services)
-    elif isinstance(reply, Breakers):
-        yield from map(_encode, reply.breakers)
-    elif isinstance(reply, Services):
-        yield from map(_encode, reply.services)
-    elif isinstance(reply, DiscoveredServers):
-        yield from map(_encode, reply.servers)
-    elif isinstance(reply, Alerts):
-        yield from map(_encode, reply.alerts)
-    elif isinstance(reply, Replays):
-        yield from map(_encode, reply.replays)
+    if isinstance(reply, Reply) and reply.LINES:
+        yield from map(_encode, getattr(reply, reply.LINES))
     elif isinstance(reply, Subscription):
         yield _encode(reply.subscription)
     elif isinstance(reply, StateReport):
