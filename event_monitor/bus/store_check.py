@@ -48,7 +48,18 @@ UNION SELECT event_id FROM deliveries WHERE state IN ('queued', 'retrying', 'par
 
 def find_problems(connection: sqlite3.Connection, moved: Moved) -> Iterator[str]:
     """What is wrong, in words, as it is found. ``moved`` hears of pages of events and, before them, one
-    for each table. Raises ``sqlite3.Error`` where nothing can be read, and what ``moved`` raises."""
+    for each table. Raises ``sqlite3.OperationalError`` when it is interrupted or the file is locked, and
+    what ``moved`` raises."""
+    try:
+        yield from _problems(connection, moved)
+    except (sqlite3.DatabaseError, UnicodeError) as error:
+        # Damage so great that it cannot be read on; its text may be none any more.
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        yield f"table unknown: {error}"
+
+
+def _problems(connection: sqlite3.Connection, moved: Moved) -> Iterator[str]:
     tables = [
         name
         for (name,) in connection.execute(

@@ -32,6 +32,8 @@ def looking_at(path: Path, *, any_version: bool = False) -> Iterator[sqlite3.Con
     try:
         with contextlib.closing(connect(path)) as connection:
             connection.execute("PRAGMA query_only = 1")
+            # Of a damaged file what can be read is shown.
+            connection.text_factory = lambda data: data.decode("utf-8", "replace")
             if not any_version:
                 _check_version(connection, path)
             yield connection

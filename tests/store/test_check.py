@@ -120,6 +120,17 @@ async def test_damage_in_a_table_or_its_index_is_found(tmp_path: Path) -> None:
     assert found and all(problem.startswith("table events: ") for problem in found)
 
 
+async def test_damage_that_nothing_can_be_read_past_is_a_problem_not_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    await filled(path)
+    data = bytearray(path.read_bytes())
+    # All pages but the first, which holds the schema's root.
+    data[4_096:] = b"\xff" * (len(data) - 4_096)
+    path.write_bytes(data)
+    found = problems(path)
+    assert found and all(problem.startswith("table ") for problem in found)
+
+
 async def test_a_check_ends_when_it_is_told(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     await filled(path)
