@@ -43,7 +43,7 @@ class EventsTab(Tab):
     EventsTab #events-body { height: 1fr; }
     EventsTab #events-list { width: 8fr; height: 1fr; border: round $border; }
     EventsTab #events-pane { width: 5fr; height: 1fr; border: round $border; background: $background;
-        scrollbar-size-vertical: 1; overflow-x: hidden; }
+        scrollbar-size-vertical: 1; scrollbar-gutter: stable; overflow-x: hidden; }
     EventsTab #events-list, EventsTab #events-pane { border-title-color: $text-muted;
         border-title-style: bold; border-subtitle-color: $text-muted; }
     EventsTab #events-list:focus, EventsTab #events-pane:focus { border: round $accent; }
