@@ -66,6 +66,11 @@ def to_iso(epoch: float) -> str:
     return Stamper()(epoch)
 
 
+def nearest_iso(epoch: float) -> str:
+    """The same to the nearest microsecond: a time that was read from text becomes that text again."""
+    return to_iso(epoch + 5e-7)
+
+
 def from_iso(text: str) -> float:
     """Epoch seconds of an ISO 8601 time; one without an offset is read as UTC."""
     moment = datetime.fromisoformat(text)

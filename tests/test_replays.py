@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from event_monitor import messages as m
-from event_monitor.clock import to_iso
+from event_monitor.clock import from_iso, nearest_iso, to_iso
 from event_monitor.control.client import SocketClient
 from event_monitor.errors import InvalidRequest, NotFound, ReadOnly
 from event_monitor.model import Event, SystemState
@@ -217,3 +217,12 @@ async def test_the_targets_of_a_replay_are_told_with_their_effects(paths: HomePa
         assert {name for name, one in found.items() if one.effect} == {*SIDE_EFFECTS, "pager"}
         assert (found["pager"].pattern, found["log"].pattern) == ("wanted.#", None)
         await client.close()
+
+
+async def test_one_event_is_planned_by_its_own_time(paths: HomePaths) -> None:
+    async with running(paths) as runtime:
+        await record(runtime.bus, [(n / 1e6, "a.b", {}) for n in range(0, 700, 7)])
+        for event in (await runtime.handle(m.QueryEvents(type="a.b", limit=100))).events:
+            after = nearest_iso(from_iso(event.timestamp) + 1e-6)
+            plan = await runtime.handle(m.PlanReplay(since=event.timestamp, until=after, type="a.b"))
+            assert (plan.events, plan.first_id) == (1, event.id), event.timestamp

@@ -12,7 +12,7 @@ import msgspec
 from event_monitor.bus.router import Router
 from event_monitor.bus.rules import compile_regex
 from event_monitor.bus.upcasters import Upcasters
-from event_monitor.clock import parse_time, to_iso
+from event_monitor.clock import nearest_iso, parse_time, to_iso
 from event_monitor.errors import InvalidRequest
 from event_monitor.messages import ReplaySelection, Speed
 from event_monitor.model import Event
@@ -136,7 +136,10 @@ def check_request(request: T, now: float, known: Collection[str]) -> T:
     check_speed(request.speed)
     selection_of(request)
     return msgspec.structs.replace(
-        request, since=to_iso(since), until=to_iso(until), targets=tuple(dict.fromkeys(request.targets))
+        request,
+        since=nearest_iso(since),
+        until=nearest_iso(until),
+        targets=tuple(dict.fromkeys(request.targets)),
     )
 
 

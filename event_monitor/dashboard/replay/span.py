@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from event_monitor.clock import to_iso
+from event_monitor.clock import nearest_iso
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 # How long a column of the picture may be.
@@ -16,8 +16,6 @@ BUCKETS = (
     *(n * HOUR for n in (1, 2, 3, 4, 6, 12)),
     *(DAY, 2 * DAY, 7 * DAY, 30 * DAY, 90 * DAY, 365 * DAY),
 )
-# Recorded times have microseconds: half of one keeps a float that lies just below from losing its last.
-_HALF = 5e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +125,4 @@ def covering(span: Span, columns: int, offset: float) -> Window:
 
 def iso(moment: float) -> str:
     """Epoch seconds as recorded times are written."""
-    return to_iso(max(0.0, moment) + _HALF)
+    return nearest_iso(max(0.0, moment))
