@@ -104,6 +104,15 @@ async def test_the_span_is_moved_and_stretched_and_planned_anew(paths: HomePaths
             assert f"{plan.events:,} event" in text(seen.app)
 
 
+async def test_a_plan_that_reaches_into_the_present_grows_with_it(paths: HomePaths) -> None:
+    async with opened(paths) as (runtime, seen):
+        seen.tab.choose(time.time() - 3_700 - LENGTH, time.time() + 600, "command.#")
+        before = await seen.planned()
+        for _ in range(5):
+            await runtime.handle(m.Publish(event_type="command.executed"))
+        await seen.until(lambda: seen.tab.planner.plan and seen.tab.planner.plan.events == before.events + 5)
+
+
 async def test_home_and_end_go_to_the_ends_of_history(paths: HomePaths) -> None:
     async with opened(paths) as (_, seen):
         span, bounds = seen.tab.history.span, seen.tab.history.bounds
@@ -418,6 +427,7 @@ async def test_another_screen_opens_it_on_one_event(paths: HomePaths) -> None:
             after = to_iso(from_iso(event.timestamp) + 2e-6)
             seen.app.link.open_replay(event.timestamp, after, event.event_type)
             await seen.until(lambda: seen.app.tabs.active.NAME == "replay")
+            await seen.until(lambda: seen.tab.type == event.event_type)
             plan = await seen.planned()
             assert (plan.events, plan.first_id) == (1, event.id)
 

@@ -18,7 +18,7 @@ from event_monitor.dashboard.replay.tab import ReplayTab
 from event_monitor.errors import NoBus
 from event_monitor.paths import HomePaths
 from tests.dashboard import replay_scene, scene
-from tests.dashboard.driving import refresh, settle, text
+from tests.dashboard.driving import refresh, said, settle, text
 from tests.dashboard.replay_bus import WIDE, screen
 from tests.processes import Headless
 
@@ -195,6 +195,7 @@ async def test_a_replay_outlives_a_killed_bus_and_a_closed_dashboard(home: Path)
             bus.kill()
             await seen.until(lambda: "no connection" in text(seen.app))
             await seen.press("space")
+            await seen.until(lambda: any("no answer" in one for one in said(seen.app)))
             await seen.press("left")
             bus = Headless(home)
             await seen.until(lambda: "no connection" not in text(seen.app))
@@ -235,3 +236,18 @@ async def test_commands_reach_the_bus_in_the_order_of_the_keys() -> None:
         sent = [(one.action, one.speed) for one in client.sent if isinstance(one, m.ControlReplay)]
         assert [action for action, _ in sent] == ["speed", "speed", "pause", "step", "speed"]
         assert sent[0][1] == 20.0
+
+
+async def test_what_was_refused_is_not_shown_as_done() -> None:
+    client = replay_scene.ReplayClient([replay_scene.report(12)])
+    client.refusal = NoBus("no answer on bus.sock", "start event-monitor")
+    app = scene.app(client)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("3")
+        await settle(pilot)
+        await pilot.press("space")
+        await settle(pilot)
+        live = tab_of(app).runs.live
+        assert live is not None and live.state == "running"
+        assert any("no answer" in one for one in said(app))

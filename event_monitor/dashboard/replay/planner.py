@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -23,7 +24,8 @@ PATIENCE = 900.0
 
 class Planner:
     """``question`` is what was asked last, ``plan`` its answer once that is there, ``problem`` why there
-    is none; ``last`` is the newest plan that came. ``changed`` is called when one of them is different."""
+    is none; ``last`` is the newest plan that came, which ``took`` so many seconds. ``changed`` is called
+    when one of them is different."""
 
     def __init__(self, link: BusLink, changed: Callable[[], None]) -> None:
         self.question: Question | None = None
@@ -31,6 +33,8 @@ class Planner:
         self.last: tuple[ReplayPlan, Question] | None = None
         self.problem = ""
         self.lost = False
+        self.took = 0.0
+        self._asked_at = 0.0
         self._changed = changed
         self._newest = Newest(link, delay=DELAY, patience=PATIENCE)
 
@@ -44,11 +48,15 @@ class Planner:
                 self._changed()
             if same:
                 return
-        self.question, self.plan, self.problem, self.lost = question, None, "", False
+        # Asked again, the last answer stands until there is another.
+        self.plan = self.plan if question == self.question else None
+        self.question, self.problem, self.lost = question, "", False
+        self._asked_at = asyncio.get_running_loop().time()
         self._newest.ask(question.plan(), self._answered, self._refused)
         self._changed()
 
     def _answered(self, plan: ReplayPlan) -> None:
+        self.took = asyncio.get_running_loop().time() - self._asked_at
         if self.question is not None:
             self.plan = at_speed(plan, self.question.speed)
             self.last = (self.plan, self.question)

@@ -159,6 +159,7 @@ class Player:
                 report: ReplayReport = await client.request(command)
             except EventMonitorError as error:
                 self._link.say(str(error), Severity.WARNING)
+                self._tab.runs.expect_nothing()
                 return None
             finally:
                 await client.close()

@@ -21,6 +21,7 @@ class Runs:
     def __init__(self, link: BusLink, changed: Callable[[], None]) -> None:
         self.reports: Sequence[ReplayReport] = ()
         self.results: Sequence[ReplayedEvent] = ()
+        self._told: Sequence[ReplayReport] = ()
         self._link = link
         self._changed = changed
         self._chosen: int | None = None
@@ -62,6 +63,11 @@ class Runs:
         self.reports = [report if one.id == report.id else one for one in self.reports]
         self._changed()
 
+    def expect_nothing(self) -> None:
+        """A command was refused: show what the last look told."""
+        self.reports = self._told
+        self._changed()
+
     # --- looking ----------------------------------------------------------------------------
 
     def look(self) -> None:
@@ -87,7 +93,7 @@ class Runs:
     async def _ask(self) -> None:
         reports = (await self._link.request(QueryReplays())).replays
         changed = reports != self.reports
-        self.reports = reports
+        self.reports = self._told = reports
         newest = next((report.id for report in reports if report.state in LIVE), 0)
         if newest > self._followed:
             self._followed = newest

@@ -36,6 +36,8 @@ from event_monitor.widgets.text import Line, clip, count, duration, line, plain
 
 # A plan that comes within this time takes the place of the last one without a word in between.
 _SOON = 1.0
+# A plan that took no longer is made again while events are recorded in its span.
+_QUICK = 0.5
 
 
 class ReplayTab(Tab):
@@ -71,6 +73,7 @@ class ReplayTab(Tab):
         self.speed: Speed = remembered_speed(kept.get("speed"))
         self.targets: tuple[str, ...] = ()
         self.replays = False
+        self._recorded: int | None = None
         self.history = HistoryView(link, self._history_changed)
         self.history.type = self.type
         self.planner = Planner(link, self._plan_changed)
@@ -187,9 +190,16 @@ class ReplayTab(Tab):
         return Question(span, self.type, self.filter, self.targets, self.speed, self.replays)
 
     def _ask(self, *, again: bool = False) -> None:
-        question = self.question()
-        if question is not None and self.is_attached and self.display:
-            self.planner.ask(question, again=again)
+        question, recorded = self.question(), self.history.recorded_in_span
+        if question is None or not self.is_attached or not self.display:
+            return
+        # What was recorded in the span meanwhile belongs to the plan, as long as it is cheap to have.
+        quick = self.planner.waited is None and self.planner.took < _QUICK
+        if question != self.planner.question:
+            self._recorded = None
+        grown = None not in (self._recorded, recorded) and recorded != self._recorded
+        self._recorded = self._recorded if recorded is None else recorded
+        self.planner.ask(question, again=again or (quick and grown))
 
     def asked_for(self) -> None:
         """Type, filter, targets or speed are others now: plan anew, and remember what is harmless."""
