@@ -33,7 +33,6 @@ class Reader:
         self._tree = tree
         self._changed = changed
         self._filter: tuple[str | None, tuple[str, ...]] = (None, ())
-        self._asked = 0
         self._looking = False
         self._again = False
         self._seen: tuple[object, ...] = ()
@@ -73,7 +72,6 @@ class Reader:
 
     def look(self) -> None:
         """Read all again, as soon as the look before has ended."""
-        self._asked += 1
         if self._looking:
             self._again = True
             return
@@ -85,8 +83,8 @@ class Reader:
         try:
             while True:
                 self._again = False
-                number, begun = self._asked, loop.time()
-                pattern, words = self._filter
+                begun = loop.time()
+                asked = pattern, words = self._filter
                 try:
                     found = await self._link.request(
                         QueryDeadGroups(event_type=pattern, words=words, limit=GROUPS)
@@ -100,7 +98,8 @@ class Reader:
                 now = loop.time()
                 self._not_before = now + (now - begun) / SHARE
                 self._at_the_latest = now + SELDOM
-                if number == self._asked:
+                # What was asked for another filter is not shown: it is read again at once.
+                if asked == self._filter:
                     self._tree.take(found)
                     self._changed()
                     self._read_stale()
