@@ -176,6 +176,17 @@ async def test_tab_goes_through_the_offers_and_enter_takes_one(home: Path) -> No
         assert "target:log" in opened.shown
 
 
+async def test_tab_before_the_answer_of_the_bus_takes_effect_with_it(home: Path) -> None:
+    async with console(home) as opened:
+        opened.client.held = QueryBreakers
+        opened.client.gate.clear()
+        await opened.type("breaker target:lo")
+        await opened.press("tab")
+        assert opened.prompt.text == "breaker target:lo"
+        opened.client.gate.set()
+        await opened.until(lambda: opened.prompt.text == "breaker target:log ")
+
+
 async def test_what_all_offers_begin_with_is_typed_first(home: Path) -> None:
     async with console(home) as opened:
         await opened.type("events --status de")

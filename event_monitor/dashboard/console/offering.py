@@ -29,6 +29,9 @@ class Offering:
         self.offers: list[Offer] = []
         self.chosen: int | None = None
         self.waiting = False
+        """Whether the bus was asked for more."""
+        self._wanted = 0
+        """The step that was asked for meanwhile."""
 
     def look(self, *, eager: bool = False) -> None:
         """See what can stand at the cursor. Where nothing is typed nothing is offered, unless ``eager``."""
@@ -59,7 +62,10 @@ class Offering:
         if not self.offers:
             self.look(eager=True)
         place, offers = self.place, self.offers
-        if place is None or not offers:
+        if place is None or (self.waiting and self.chosen is None):
+            self._wanted = step
+            return
+        if not offers:
             return
         if self.chosen is not None:
             self._insert(offers[(self.chosen + step) % len(offers)].text, (self.chosen + step) % len(offers))
@@ -95,7 +101,7 @@ class Offering:
         self._changed()
 
     def _show(self, offers: list[Offer]) -> None:
-        self.waiting = False
+        self.waiting, self._wanted = False, 0
         self.offers = offers
         self._changed()
 
@@ -110,7 +116,10 @@ class Offering:
                 break
             self._known[message] = (self._link.now().timestamp(), reply)
         if seen == self._seen and self.chosen is None:
+            wanted = self._wanted
             self._show(self._from(place))
+            if wanted:
+                self.step(wanted)
 
     def _from(self, place: Place) -> list[Offer]:
         answers = [reply for ask in place.asks if (reply := self._answer(ask)) is not None]

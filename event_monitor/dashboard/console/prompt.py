@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from textual import events
@@ -28,10 +29,6 @@ class PromptArea(TextArea):
     """
 
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("tab", "complete(1)", show=False),
-        Binding("shift+tab", "complete(-1)", show=False),
-        Binding("escape", "leave", show=False),
-        Binding("ctrl+c", "interrupt", show=False),
         Binding("ctrl+j,alt+enter", "new_line", show=False),
         Binding("pageup", "scroll_output(-1)", show=False),
         Binding("pagedown", "scroll_output(1)", show=False),
@@ -64,7 +61,7 @@ class PromptArea(TextArea):
             super().__init__()
             self.pages = pages
 
-    def __init__(self, history: History, *, id: str | None = None) -> None:
+    def __init__(self, history: History, busy: Callable[[], bool], *, id: str | None = None) -> None:
         super().__init__(
             id=id, soft_wrap=True, show_line_numbers=False, highlight_cursor_line=False, tab_behavior="focus"
         )
@@ -72,7 +69,18 @@ class PromptArea(TextArea):
         self.match_cursor_bracket = False
         self.engaged = False
         """Whether an offer is chosen: enter takes it then."""
+        self.busy = busy
+        """Whether a command runs."""
         self._history = history
+        self._at_once: dict[str, Callable[[], None]] = {
+            "enter": self._enter,
+            "tab": lambda: self.action_complete(1),
+            "shift+tab": lambda: self.action_complete(-1),
+            "escape": self.action_leave,
+            "ctrl+c": self.action_interrupt,
+            "up": self.action_cursor_up,
+            "down": self.action_cursor_down,
+        }
         self._back = 0
         self._draft = ""
 
@@ -96,11 +104,15 @@ class PromptArea(TextArea):
     # --- keys -------------------------------------------------------------------------------
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key == "enter":
+        # A binding is looked up only after the event has gone up through all parents: letters that are
+        # typed fast would overtake it.
+        if (act := self._at_once.get(event.key)) is not None:
             event.stop()
             event.prevent_default()
-            self._enter()
+            act()
         else:
+            if event.is_printable:
+                self.engaged = False
             await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:
@@ -112,7 +124,11 @@ class PromptArea(TextArea):
     def _enter(self) -> None:
         if self.engaged or self._is_finished():
             self._back, self._draft = 0, ""
-            self.post_message(self.Entered(self.text))
+            text = self.text
+            if not self.engaged and not self.busy():
+                # At once: what is typed next is the beginning of another command.
+                self.set_text("")
+            self.post_message(self.Entered(text))
         else:
             self.action_new_line()
 
@@ -140,6 +156,8 @@ class PromptArea(TextArea):
 
     def action_interrupt(self) -> None:
         """Stop, or give up."""
+        if not self.busy():
+            self.set_text("")
         self.post_message(self.Interrupted())
 
     def action_scroll_output(self, pages: int) -> None:

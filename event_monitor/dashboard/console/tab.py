@@ -68,7 +68,7 @@ class ConsoleTab(Tab):
         self._output.border_title = "Console"
         self._offers = OffersPanel(id="console-offers")
         self._hint = HintPanel(id="console-hint")
-        self._prompt = PromptArea(self._history, id="console-prompt")
+        self._prompt = PromptArea(self._history, lambda: bool(self._runner.running), id="console-prompt")
         self._offering = Offering(self._prompt, link, self._show_offers)
         self._runner = Runner(link, self._log, self._history, self._changed)
         self._on_screen = False
@@ -200,9 +200,10 @@ class ConsoleTab(Tab):
         if self._offering.chosen is not None:
             self._offering.take()
         elif self._runner.running:
+            if not self._prompt.text:
+                self._prompt.set_text(message.text)
             self.link.say(f"{plain(self._runner.running, 60)} still runs: ctrl+c stops it")
         elif message.text.strip():
-            self._prompt.set_text("")
             self._offering.put_away()
             self._output.to_end()
             self._runner.start(message.text)
@@ -214,8 +215,7 @@ class ConsoleTab(Tab):
 
     def on_prompt_area_interrupted(self) -> None:
         """ctrl+c: stop what runs, or give up what is typed."""
-        if not self._runner.stop():
-            self._prompt.set_text("")
+        self._runner.stop()
 
     def on_prompt_area_scrolled(self, message: PromptArea.Scrolled) -> None:
         """A page of output."""
