@@ -21,7 +21,6 @@ from event_monitor.paths import HomePaths
 from event_monitor.runtime import Runtime
 from tests.bus import big_history
 from tests.bus.helpers import settings
-from tests.dashboard.driving import settle
 
 RECORDED = 1_000
 _PATIENCE = 600
@@ -52,7 +51,17 @@ class Explorer:
     async def press(self, *keys: str) -> None:
         """Press keys and wait until what they began has ended."""
         await self.pilot.press(*keys)
-        await settle(self.pilot)
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Wait until nothing is under way. The bus answers from another thread, so time must pass."""
+        await self.pilot.pause()
+        for _ in range(_PATIENCE):
+            if all(worker.is_finished for worker in self.app.workers if worker.name != "watch"):
+                await self.pilot.pause()
+                return
+            await self.pilot.pause(0.01)
+        raise AssertionError("something is still under way")
 
     async def type(self, text: str) -> None:
         """Have a text in the field that has the focus, as if pasted: that keys arrive in it is seen
@@ -67,7 +76,7 @@ class Explorer:
         """Wait for what the bus or a timer brings about."""
         for _ in range(_PATIENCE):
             if condition():
-                await settle(self.pilot)
+                await self.rest()
                 return
             await self.pilot.pause(0.01)
         raise AssertionError("it did not happen")

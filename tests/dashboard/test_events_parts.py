@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_monitor.dashboard.events import columns
+from event_monitor.clock import parse_time, to_iso
+from event_monitor.dashboard.events import acting, columns
 from event_monitor.dashboard.events.acting import publish_command
 from event_monitor.dashboard.events.export import Export, parts_of, read_parts
 from event_monitor.dashboard.events.marks import Marks
@@ -261,6 +262,14 @@ def test_no_secret_is_shown_and_a_mistake_has_a_place() -> None:
         from_text("{\n  x: 1}", {})
     with pytest.raises(InvalidEvent, match="no JSON object"):
         from_text("[1]", {})
+
+
+@given(st.integers(0, 999_999))
+def test_a_span_of_one_instant_holds_its_event_whatever_the_microsecond(micro: int) -> None:
+    timestamp = f"2026-03-14T15:41:40.{micro:06}Z"
+    until = to_iso(parse_time(acting.span_end(timestamp), NOW.timestamp()))
+    assert until > timestamp
+    assert to_iso(parse_time(timestamp, NOW.timestamp())) <= timestamp
 
 
 def test_a_hostile_payload_is_one_safe_word_of_the_command() -> None:

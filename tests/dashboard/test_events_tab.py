@@ -185,7 +185,7 @@ async def test_a_newer_question_wins_over_an_older_answer(home: Path) -> None:
         await found.type("part-1")
         await found.until_asked("part-1")
         await found.type("00")
-        await found.until(lambda: found.tab.window.where.words == ("part-100",))
+        await found.until_asked("part-100")
         held.set()
         await found.until(lambda: found.tab.window.complete)
         assert found.ids == [1000, 100]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from event_monitor.clock import from_iso, to_iso
 from event_monitor.dashboard.events.prompts import AskDialog, Paragraph
 from event_monitor.dashboard.link import BusLink
 from event_monitor.messages import GetEvent, PlanReplay, Publish, ResolveRoute, StartReplay
@@ -19,8 +19,8 @@ from event_monitor.replies import EventDetail, Published, Route
 
 SOURCE = "dashboard"
 _OTHER_EVENTS = "filtered"
-# The store's times have microseconds, and seconds as a number may be one off.
-_INSTANT = 2e-6
+# The store's times have microseconds; on their way through a number of seconds they may lose one.
+_INSTANT = timedelta(microseconds=3)
 
 
 class Acting:
@@ -108,10 +108,9 @@ class Acting:
             event = await self._event(event_id)
             if event is None:
                 return
-            at = from_iso(event.timestamp)
             span: dict[str, Any] = {
                 "since": event.timestamp,
-                "until": to_iso(at + _INSTANT),
+                "until": span_end(event.timestamp),
                 "type": event.event_type,
                 "replays": event.replay_of is not None,
                 "speed": "max",
@@ -141,6 +140,11 @@ class Acting:
     async def _event(self, event_id: int) -> Event | None:
         detail: EventDetail | None = await self._link.ask(GetEvent(event_id=event_id))
         return None if detail is None else detail.event
+
+
+def span_end(timestamp: str) -> str:
+    """The time at which a span that holds this instant may end."""
+    return (datetime.fromisoformat(timestamp) + _INSTANT).isoformat(timespec="microseconds")
 
 
 def publish_command(event: Event) -> str:
