@@ -27,9 +27,15 @@ def said(app: EventMonitorApp) -> list[str]:
 
 
 async def settle(pilot: Pilot[Any]) -> None:
-    """Wait until what keys and messages began has ended; the watch itself never ends."""
+    """Wait until what keys and messages began has ended; the watch itself never ends, but has begun: a
+    busy machine may let a test go on before the first picture was asked for."""
     app = pilot.app
     await pilot.pause()
+    for _ in range(_PATIENCE):
+        asked = getattr(app.client, "open", 0) if isinstance(app, EventMonitorApp) else 1
+        if asked or app.snapshot is not None or app._lost is not None:  # type: ignore[attr-defined]
+            break
+        await pilot.pause()
     for _ in range(_PATIENCE):
         working = [worker for worker in app.workers if worker.name != "watch" and not worker.is_finished]
         if not working:
