@@ -17,6 +17,8 @@ class Tab(Vertical, can_focus=True):
     focus is inside them."""
 
     NAME: ClassVar[str]
+    # A tab's rules look at the layout's class, which is on the screen above it.
+    SCOPED_CSS = False
 
     def __init__(self, link: BusLink) -> None:
         super().__init__(id=f"tab-{self.NAME}")

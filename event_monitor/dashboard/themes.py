@@ -13,12 +13,12 @@ DARK = Theme(
     background="#14181d",
     surface="#1a1f26",
     panel="#222a33",
-    boost="#2a3440",
     success="#7fbf8e",
     warning="#e0b15c",
     error="#e57373",
     dark=True,
-    variables={"border": "#36424f", "text-muted": "#7f8b98"},
+    # Textual takes no boost beside a panel: given as a variable it is heeded.
+    variables={"border": "#36424f", "text-muted": "#7f8b98", "boost": "#2a3440"},
 )
 
 LIGHT = Theme(
@@ -30,10 +30,9 @@ LIGHT = Theme(
     background="#f7f8fa",
     surface="#eef1f4",
     panel="#e3e8ed",
-    boost="#d5e3ee",
     success="#2c7a43",
     warning="#9a6400",
     error="#b3322f",
     dark=False,
-    variables={"border": "#b9c3cd", "text-muted": "#66717d"},
+    variables={"border": "#b9c3cd", "text-muted": "#66717d", "boost": "#d5e3ee"},
 )

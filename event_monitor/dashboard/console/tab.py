@@ -43,7 +43,6 @@ class ConsoleTab(Tab):
     NAME = "console"
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
     # The layout's classes are those of the screen.
-    SCOPED_CSS = False
     DEFAULT_CSS = """
     ConsoleTab { layout: vertical; }
     ConsoleTab #console-output {

@@ -30,7 +30,6 @@ class DeadLettersTab(Tab):
 
     NAME = "dead_letters"
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
-    SCOPED_CSS: ClassVar[bool] = False
     DEFAULT_CSS = """
     #dead-list, #dead-detail {
         border: round $border; border-title-color: $text-muted; border-title-style: bold;

@@ -129,7 +129,6 @@ class AskDialog(ModalScreen[bool]):
 class _Choices(Panel, can_focus=True):
     DEFAULT_CSS = """
     _Choices { height: auto; max-height: 20; }
-    _Choices .tone--select { background: $panel; }
     """
 
     def __init__(self, rows: Callable[[], Sequence[Line]]) -> None:

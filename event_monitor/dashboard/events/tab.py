@@ -38,7 +38,6 @@ class EventsTab(Tab):
 
     NAME = "events"
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
-    SCOPED_CSS = False
     DEFAULT_CSS = """
     EventsTab #events-body { height: 1fr; }
     EventsTab #events-list { width: 8fr; height: 1fr; border: round $border; }
@@ -47,7 +46,6 @@ class EventsTab(Tab):
     EventsTab #events-list, EventsTab #events-pane { border-title-color: $text-muted;
         border-title-style: bold; border-subtitle-color: $text-muted; }
     EventsTab #events-list:focus, EventsTab #events-pane:focus { border: round $accent; }
-    EventsTab .tone--select { background: $panel; }
     EventsTab.-alone #events-pane { display: none; }
     .-compact EventsTab #events-pane, .-sliver EventsTab #events-pane { display: none; }
     EventsTab.-reading #events-pane { display: block; }

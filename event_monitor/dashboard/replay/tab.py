@@ -46,7 +46,6 @@ class ReplayTab(Tab):
     NAME = "replay"
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
     # The layout's class is the screen's: the rules must see it.
-    SCOPED_CSS: ClassVar[bool] = False
     DEFAULT_CSS = """
     ReplayTab #replay-history { height: 36%; min-height: 7; max-height: 16; }
     ReplayTab #replay-below { height: 1fr; }
