@@ -26,6 +26,7 @@ os.environ["TZ"] = "UTC"
 time.tzset()
 
 from event_monitor.dashboard.replay import history, planner  # noqa: E402  (environment first)
+from event_monitor.model import SystemState, Transition  # noqa: E402
 from tests.dashboard import dead_letters_scene, events_scene, replay_scene, scene, service_scene  # noqa: E402
 from tests.dashboard.console_scene import Scripted  # noqa: E402
 from tests.dashboard.driving import settle  # noqa: E402
@@ -54,7 +55,19 @@ class Shot:
 
 
 def _watched() -> scene.FakeClient:
-    return scene.FakeClient(scene.snapshot(services=service_scene.table()))
+    """A system of which a service has failed."""
+    why = "github: breaker opened after 5 failures (connection closed)"
+    at = "2026-03-14T15:41:43.000000Z"
+    before = scene.snapshot().transitions
+    failed = Transition(from_state=SystemState.HEALTHY, to_state=SystemState.DEGRADED, at=at, reason=why)
+    picture = scene.snapshot(
+        services=service_scene.table(),
+        state=SystemState.DEGRADED,
+        state_since=at,
+        state_reason=why,
+        transitions=(*before, failed),
+    )
+    return scene.FakeClient(picture)
 
 
 SHOTS = (
