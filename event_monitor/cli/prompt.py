@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -231,9 +232,13 @@ def _ending_in_order() -> Iterator[None]:
     def leave(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
+    found = termios.tcgetattr(0)
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        # A signal between two steps of the prompt's own cleaning up would leave the terminal raw.
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(0, termios.TCSADRAIN, found)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from event_monitor import messages as m
-from event_monitor import runtime as runtime_module
+from event_monitor import surroundings
 from event_monitor.clock import LoopClock
 from event_monitor.config import ProbeSettings, RetrySettings, ServiceProbes, ServiceSettings, TargetSettings
 from event_monitor.model import Alert, Event, Status
@@ -104,7 +104,7 @@ class JumpingWall:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = 1_800_000_000.0
-        monkeypatch.setattr(runtime_module, "LoopClock", lambda loop: LoopClock(loop, lambda: self(loop)))
+        monkeypatch.setattr(surroundings, "LoopClock", lambda loop: LoopClock(loop, lambda: self(loop)))
 
     def __call__(self, loop: asyncio.AbstractEventLoop) -> float:
         return loop.time() + self.ahead

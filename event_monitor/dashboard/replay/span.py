@@ -108,9 +108,11 @@ class Window:
 
     def showing(self, span: Span) -> Window:
         """The same scale, moved as little as is needed to show a span, or its beginning if it is longer."""
-        if span.since < self.since or span.seconds > self.span.seconds:
-            return replace(self, until=self.floor(span.since) + self.span.seconds)
-        return self.ending(span.until) if span.until > self.until else self
+        moved = self.ending(span.until) if span.until > self.until else self
+        if moved.column(span.since) >= 0:
+            return moved
+        # The parts do not begin where the span does: one that is shorter may yet not fit.
+        return replace(self, until=self.floor(span.since) + self.span.seconds)
 
 
 def covering(span: Span, columns: int, offset: float) -> Window:
