@@ -8,6 +8,9 @@ import sys
 
 def check_terminal() -> str | None:
     """What is wrong with the terminal, ``None`` if nothing is."""
+    # textual-serve sets this: the browser is the terminal, input and output are pipes to it.
+    if os.environ.get("TEXTUAL_DRIVER"):
+        return None
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return "the dashboard needs a terminal, and input or output is not one"
     if os.environ.get("TERM", "") in ("", "dumb"):
