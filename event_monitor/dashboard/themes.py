@@ -15,24 +15,24 @@ DARK = Theme(
     panel="#222a33",
     success="#7fbf8e",
     warning="#e0b15c",
-    error="#e57373",
+    error="#e77c7c",
     dark=True,
     # Textual takes no boost beside a panel: given as a variable it is heeded.
-    variables={"border": "#36424f", "text-muted": "#7f8b98", "boost": "#2a3440"},
+    variables={"border": "#36424f", "text-muted": "#939da8", "boost": "#2a3440"},
 )
 
 LIGHT = Theme(
     name="event-monitor-light",
     primary="#2f5f8a",
     secondary="#7a4fa3",
-    accent="#0f6e96",
+    accent="#0e6a90",
     foreground="#22282f",
     background="#f7f8fa",
     surface="#eef1f4",
     panel="#e3e8ed",
-    success="#2c7a43",
-    warning="#9a6400",
+    success="#29713e",
+    warning="#8a5900",
     error="#b3322f",
     dark=False,
-    variables={"border": "#b9c3cd", "text-muted": "#66717d", "boost": "#d5e3ee"},
+    variables={"border": "#b9c3cd", "text-muted": "#5b646f", "boost": "#d5e3ee"},
 )
