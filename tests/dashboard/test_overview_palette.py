@@ -33,7 +33,7 @@ Check = Callable[[Live], Awaitable[None]]
 SHOWN = {
     "Alerts": "wait to be seen",
     "State history": "planned downtime",
-    "Help": "A calm screen means",
+    "Help": "Each tab has keys of its own",
     "Declared servers": "MCP servers your assistant declares",
 }
 # The other tabs, as far as they are there.
