@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from textual.app import App
 from textual.pilot import Pilot
 
 from event_monitor.dashboard.app import EventMonitorApp
@@ -36,12 +37,24 @@ async def settle(pilot: Pilot[Any]) -> None:
         if asked or app.snapshot is not None or app._lost is not None:  # type: ignore[attr-defined]
             break
         await pilot.pause()
+    at_rest = 0
     for _ in range(_PATIENCE):
-        working = [worker for worker in app.workers if worker.name != "watch" and not worker.is_finished]
-        if not working:
-            break
         await pilot.pause()
-    await pilot.pause()
+        at_rest = at_rest + 1 if _at_rest(app) else 0
+        if at_rest == 2:
+            break
+
+
+def _at_rest(app: App[Any]) -> bool:
+    """Whether nothing is under way. Textual's own pause asks how busy the process is: on a machine where
+    others take the processor that says too early that it is idle."""
+    if any(worker.name != "watch" and not worker.is_finished for worker in app.workers):
+        return False
+    screen = app.screen
+    nodes = [app, *app.screen_stack, *screen.walk_children()]
+    if not all(node._message_queue.empty() and node._mounted_event.is_set() for node in nodes):
+        return False
+    return not (screen._layout_required or screen._repaint_required or screen._dirty_widgets)
 
 
 async def refresh(pilot: Pilot[Any]) -> None:
