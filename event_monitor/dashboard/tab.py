@@ -14,11 +14,10 @@ class Tab(Vertical, can_focus=True):
     """One screen. It is made when it is first opened and kept; hidden it is told nothing.
 
     Subclasses name themselves and say ``BINDINGS = bindings_of(ACTIONS)``: their keys work while the
-    focus is inside them."""
+    focus is inside them. Where their rules look at the layout's class, which is on the screen above, each
+    says ``SCOPED_CSS = False`` itself: Textual does not inherit it."""
 
     NAME: ClassVar[str]
-    # A tab's rules look at the layout's class, which is on the screen above it.
-    SCOPED_CSS = False
 
     def __init__(self, link: BusLink) -> None:
         super().__init__(id=f"tab-{self.NAME}")

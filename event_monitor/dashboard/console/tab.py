@@ -41,6 +41,7 @@ class ConsoleTab(Tab):
     """Commands are typed here."""
 
     NAME = "console"
+    SCOPED_CSS = False
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
     # The layout's classes are those of the screen.
     DEFAULT_CSS = """

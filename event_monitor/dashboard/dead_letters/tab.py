@@ -29,6 +29,7 @@ class DeadLettersTab(Tab):
     """What could not be delivered."""
 
     NAME = "dead_letters"
+    SCOPED_CSS = False
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
     DEFAULT_CSS = """
     #dead-list, #dead-detail {

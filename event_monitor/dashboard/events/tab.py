@@ -37,6 +37,7 @@ class EventsTab(Tab):
     """The whole history."""
 
     NAME = "events"
+    SCOPED_CSS = False
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
     DEFAULT_CSS = """
     EventsTab #events-body { height: 1fr; }

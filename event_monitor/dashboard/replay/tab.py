@@ -44,6 +44,7 @@ class ReplayTab(Tab):
     """Delivers a part of history again, to where it would go today."""
 
     NAME = "replay"
+    SCOPED_CSS = False
     BINDINGS: ClassVar[list[Any]] = bindings_of(ACTIONS)
     # The layout's class is the screen's: the rules must see it.
     DEFAULT_CSS = """
