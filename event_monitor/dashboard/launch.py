@@ -26,7 +26,7 @@ _SCREEN_GRACE = 3.0
 
 def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool) -> int:
     """Show the dashboard until it is quit. Answers the exit status."""
-    from event_monitor.dashboard.terminal import check_terminal
+    from event_monitor.dashboard.terminal import check_terminal, trust_the_terminal
     from event_monitor.dump_signal import dump_on_signal
     from event_monitor.logfile import log_to_file
     from event_monitor.settings_file import load_settings
@@ -34,6 +34,7 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
     problem = check_terminal()
     if problem is not None:
         raise EventMonitorError(problem, "or use --once, --headless, or event-cli")
+    trust_the_terminal()
     settings = load_settings(paths.settings)
     with contextlib.ExitStack() as stack:
         if demo:

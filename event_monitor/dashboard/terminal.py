@@ -18,6 +18,13 @@ def check_terminal() -> str | None:
     return None
 
 
+def trust_the_terminal() -> None:
+    """Ask the terminal for its size, whatever a shell has exported: those figures stay as they were when
+    the pane is resized, and they would be believed."""
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+
+
 def silence_terminal() -> None:
     """Let what is still written to the terminal go nowhere: it is gone, and a write would fail or block."""
     null = os.open(os.devnull, os.O_RDWR)

@@ -104,7 +104,7 @@ def test_maintenance_holds_events_back_until_it_is_ended_from_the_keyboard(home:
 
 
 def test_the_pane_is_made_a_sliver_and_wide_again(home: Path) -> None:
-    with dashboard(home) as pane:
+    with dashboard(home, COLUMNS="80", LINES="24") as pane:
         cli(home, "publish", "order.created", '{"note": "while wide"}')
         pane.wait_for("order.created")
         pane.resize(40, 12)
