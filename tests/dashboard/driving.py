@@ -37,15 +37,15 @@ async def settle(pilot: Pilot[Any]) -> None:
         if asked or app.snapshot is not None or app._lost is not None:  # type: ignore[attr-defined]
             break
         await pilot.pause()
-    at_rest = 0
+    still = 0
     for _ in range(_PATIENCE):
         await pilot.pause()
-        at_rest = at_rest + 1 if _at_rest(app) else 0
-        if at_rest == 2:
+        still = still + 1 if at_rest(app) else 0
+        if still == 2:
             break
 
 
-def _at_rest(app: App[Any]) -> bool:
+def at_rest(app: App[Any]) -> bool:
     """Whether nothing is under way. Textual's own pause asks how busy the process is: on a machine where
     others take the processor that says too early that it is idle."""
     if any(worker.name != "watch" and not worker.is_finished for worker in app.workers):

@@ -21,6 +21,7 @@ from event_monitor.paths import HomePaths
 from event_monitor.runtime import Runtime
 from tests.bus import big_history
 from tests.bus.helpers import settings
+from tests.dashboard.driving import at_rest
 
 RECORDED = 1_000
 _PATIENCE = 600
@@ -57,7 +58,7 @@ class Explorer:
         """Wait until nothing is under way. The bus answers from another thread, so time must pass."""
         await self.pilot.pause()
         for _ in range(_PATIENCE):
-            if all(worker.is_finished for worker in self.app.workers if worker.name != "watch"):
+            if at_rest(self.app):
                 await self.pilot.pause()
                 return
             await self.pilot.pause(0.01)
@@ -132,6 +133,9 @@ async def explorer(
             await found.press("2")
             await found.until(lambda: app.tabs.active.NAME == "events")
             await found.until(lambda: found.tab.window.head is not None)
+            # What was said about the start would lie over the list for a while.
+            app.clear_notifications()
+            await found.rest()
             yield found
     finally:
         thread.stop()
