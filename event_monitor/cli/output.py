@@ -92,7 +92,10 @@ def report_failure(error: OSError | UnicodeError) -> int:
     if isinstance(error, UnicodeError):
         report("the input is not UTF-8 text (convert it, for example with iconv)")
         return 2
-    report(f"{error.strerror or error} (see that input and output can be used and the disk is not full)")
+    where = f"{error.filename}: " if error.filename else ""
+    report(
+        f"{where}{error.strerror or error} (see that input and output can be used and the disk is not full)"
+    )
     return 1
 
 

@@ -28,6 +28,7 @@ from event_monitor.dashboard.commands import Commands
 from event_monitor.dashboard.link import BusLink
 from event_monitor.dashboard.memory import Memory
 from event_monitor.dashboard.overview.tab import OverviewTab
+from event_monitor.dashboard.tab import Tab
 from event_monitor.dashboard.tabs import TABS, TabStack
 from event_monitor.dashboard.terminal import silence_terminal
 from event_monitor.dashboard.themes import DARK, LIGHT
@@ -189,8 +190,7 @@ class EventMonitorApp(App[int]):
             except Exception:
                 logger.exception("a picture could not be taken or drawn")
                 self._show_loss(NoBus("the picture could not be taken", "see logs/event-monitor.log"))
-            for follow in tuple(self.followers):
-                await follow()
+            await self._tell_followers()
             if self.link.memory.unsaved:
                 await asyncio.to_thread(self.link.memory.save)
             if not _terminal_alive():
@@ -199,6 +199,14 @@ class EventMonitorApp(App[int]):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.refresh):
                     await self._asked.wait()
+
+    async def _tell_followers(self) -> None:
+        """Let dialogs follow; one that fails must not hold the pictures up for good."""
+        for follow in tuple(self.followers):
+            try:
+                await follow()
+            except Exception:
+                logger.exception("a dialog could not follow")
 
     async def _picture(self) -> Snapshot:
         """The next picture. While it does not come the last one stays, with a line that says why."""
@@ -298,15 +306,15 @@ class EventMonitorApp(App[int]):
             self.link.work(self._run_on(action.tab, action_id))
 
     async def _run_on(self, tab: str, action_id: str) -> None:
-        await self.open_tab(tab)
-        self.tabs.active.run(action_id)
+        (await self.open_tab(tab)).run(action_id)
 
-    async def open_tab(self, name: str) -> None:
+    async def open_tab(self, name: str) -> Tab:
         """Bring a tab on the screen."""
-        await self.tabs.open(name)
+        tab = await self.tabs.open(name)
         self.link.memory.set("tab", name)
         self._show_header()
         self._show_footer()
+        return tab
 
     async def open_replay(self, since: str, until: str, event_type: str = "") -> None:
         """Open the Replay tab with a span (ISO 8601, ``until`` excluded) and a type pattern chosen."""

@@ -60,7 +60,7 @@ class BusLink:
 
         self.work(send())
 
-    def work(self, work: Coroutine[Any, Any, None]) -> None:
+    def work(self, work: Coroutine[Any, Any, object]) -> None:
         """Do something beside the keys. What it raises is logged and said, and ends nothing else."""
 
         async def watched() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -39,6 +40,7 @@ class TabStack(Vertical):
         super().__init__(first, id="tabs")
         self._link = link
         self._tabs: dict[str, Tab] = {first.NAME: first}
+        self._turn = asyncio.Lock()
         self.active = first
 
     def get(self, name: str) -> Tab | None:
@@ -51,17 +53,20 @@ class TabStack(Vertical):
         return tuple(self._tabs.values())
 
     async def open(self, name: str) -> Tab:
-        """Bring a tab on the screen, with the focus in it."""
-        if name == self.active.NAME:
-            return self.active
+        """Bring a tab on the screen, with the focus in it; the one that was asked for last stays there,
+        however long each takes to be made."""
+        async with self._turn:
+            return self.active if name == self.active.NAME else await self._open(name)
+
+    async def _open(self, name: str) -> Tab:
         tab = self._tabs.get(name)
         if tab is None:
             info = _INFO[name]
             tab = getattr(import_module(info.module), info.kind)(self._link)
             assert isinstance(tab, Tab)
-            self._tabs[name] = tab
             tab.display = False
             await self.mount(tab)
+            self._tabs[name] = tab
         left, self.active = self.active, tab
         left.display = False
         tab.display = True

@@ -321,3 +321,15 @@ async def test_a_remapped_key_works_and_a_wrong_one_is_reported() -> None:
         await pilot.press("f")
         assert app.feed.frozen
         assert any("fly" in message for message in said(app))
+
+
+async def test_the_tab_that_was_asked_for_last_stays() -> None:
+    app = scene.app()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await settle(pilot)
+        for name in ("replay", "console", "replay", "console", "console"):
+            app.action_act(f"tab_{name}")
+        await settle(pilot)
+        assert app.tabs.active.NAME == "console" and app.tabs.active.display
+        assert [tab.NAME for tab in app.tabs.made if tab.display] == ["console"]
+        assert len(app.tabs.made) == 3
