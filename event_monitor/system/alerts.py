@@ -136,6 +136,12 @@ class AlertBook:
                 detail = f"{alert.detail}; {note}" if alert.detail else note
                 self._put(replace(alert, detail=detail, acknowledged=True))
 
+    def amend(self, title: str, detail: str) -> None:
+        """Say more exactly what the open alerts with this title tell of; it does not count as another."""
+        for alert in list(self._alerts.values()):
+            if alert.title == title and not alert.acknowledged:
+                self._put(replace(alert, detail=detail))
+
     def newest(self, limit: int) -> tuple[Alert, ...]:
         """The newest alerts first."""
         return tuple(list(self._alerts.values())[: -limit - 1 : -1])

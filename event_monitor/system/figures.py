@@ -50,6 +50,7 @@ class FigureWatch:
         self._limits = limits
         self._home = home
         self._usage = usage
+        self._named = ""
         self._growth = GrowthMeter(bus.clock.monotonic)
         self._thresholds = {
             MEMORY: _most(limits.rss),
@@ -73,6 +74,10 @@ class FigureWatch:
             threshold = self._thresholds[title]
             if threshold.limit and threshold.update(value):
                 self._changed(title, text, crossed=threshold.crossed)
+            elif title == LOG and threshold.crossed and readers and readers != self._named:
+                # Only the next checkpoint finds out that a reader is in its way.
+                self._alerts.amend(title, text)
+        self._named = readers
 
     def _figures(self, usage: Usage, wal: int, readers: str) -> Iterator[tuple[str, float, str]]:
         limits = self._limits

@@ -71,9 +71,17 @@ def open_elsewhere(path: Path) -> list[str]:
         if process.name == str(os.getpid()):
             continue
         with contextlib.suppress(OSError):
-            if any(os.readlink(entry) == str(path) for entry in (process / "fd").iterdir()):
+            if any(_points_to(entry, path) for entry in (process / "fd").iterdir()):
                 found.append(f"{(process / 'comm').read_text().strip()} ({process.name})")
     return sorted(found)
+
+
+def _points_to(entry: Path, path: Path) -> bool:
+    try:
+        return os.readlink(entry) == str(path)
+    except OSError:
+        # Closed since it was listed.
+        return False
 
 
 def task_count() -> int:

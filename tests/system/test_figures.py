@@ -56,6 +56,25 @@ def test_a_figure_past_its_limit_is_one_alert_until_it_is_well_below(
     run_virtual(main)
 
 
+def test_the_reader_that_a_later_checkpoint_meets_is_named_in_the_same_alert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with watched(tmp_path, WatchSettings(wal=1)) as scene:
+            await scene.bus.publish("a.b", {})
+            monkeypatch.setattr(figures, "open_elsewhere", lambda path: ["sqlite3 (42)"])
+            await scene.figures.look()
+            alert = scene.told(figures.LOG)
+            assert "sqlite3" not in alert.detail, "nothing is known to be in the way"
+            monkeypatch.setattr(type(scene.bus.store), "pinned", True)
+            await scene.figures.look()
+            named = scene.told(figures.LOG)
+            assert "sqlite3 (42)" in named.detail
+            assert (named.id, named.count) == (alert.id, 1)
+
+    run_virtual(main)
+
+
 def test_a_disk_that_is_nearly_full_is_degraded_once_and_does_not_flap(tmp_path: Path) -> None:
     """Writes pass and fail in turn for ten minutes; room comes and goes around the limit."""
 
