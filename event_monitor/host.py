@@ -6,12 +6,15 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from event_monitor.errors import BusClosed
 from event_monitor.messages import Message
-from event_monitor.runtime import Runtime
+
+if TYPE_CHECKING:
+    from event_monitor.control.client import Client
+    from event_monitor.runtime import Runtime
 
 T = TypeVar("T")
 
@@ -26,6 +29,8 @@ class BusThread:
     def __init__(self, start: Callable[[], Coroutine[Any, Any, Runtime]]) -> None:
         self._start = start
         self._ready: concurrent.futures.Future[Runtime] = concurrent.futures.Future()
+        # Who waits for it may be cancelled; the start is not.
+        self._ready.set_running_or_notify_cancel()
         self._stopping: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="bus")
@@ -112,3 +117,43 @@ class LocalClient:
 
     async def close(self) -> None:
         """See ``Client.close``. The runtime's owner stops it."""
+
+
+class OpeningClient:
+    """The client for a bus that is still to be found: ``opening`` answers its client, and is asked
+    once, with the first request. Raises what that raised, and asks again with the next request."""
+
+    def __init__(self, opening: Callable[[], Awaitable[Client]]) -> None:
+        self._opening = opening
+        self._turn = asyncio.Lock()
+        self._client: Client | None = None
+
+    async def request(self, message: Message) -> Any:
+        """See ``Client.request``."""
+        return await (await self._opened()).request(message)
+
+    async def _opened(self) -> Client:
+        if self._client is None:
+            async with self._turn:
+                if self._client is None:
+                    self._client = await self._opening()
+        return self._client
+
+    def silence(self) -> str | None:
+        """See ``Client.silence``."""
+        return "it is starting" if self._client is None else self._client.silence()
+
+    def apart(self, timeout: float) -> Client:
+        """See ``Client.apart``."""
+        if self._client is not None:
+            return self._client.apart(timeout)
+
+        async def later() -> Client:
+            return (await self._opened()).apart(timeout)
+
+        return OpeningClient(later)
+
+    async def close(self) -> None:
+        """See ``Client.close``."""
+        if self._client is not None:
+            await self._client.close()

@@ -10,20 +10,18 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line
+from event_monitor.widgets.tones import Tones
 
 
 class Document(ScrollView, can_focus=True):
     """Shows what ``compose_lines(width)`` answers, laid out anew when the width changes."""
 
-    COMPONENT_CLASSES = Panel.COMPONENT_CLASSES
-    DEFAULT_CSS = Panel.DEFAULT_CSS.replace("Panel .", "Document .")
-
     def __init__(self, compose_lines: Callable[[int], Sequence[Line]], *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._compose_lines = compose_lines
         self._lines: Sequence[Line] = ()
+        self._tones = Tones(self)
 
     def replace(self, compose_lines: Callable[[int], Sequence[Line]]) -> None:
         """Show something else, from its top."""
@@ -60,9 +58,7 @@ class Document(ScrollView, can_focus=True):
         base = self.rich_style
         shown = self._lines[place] if place < len(self._lines) else Line()
         segments = [
-            Segment(span.text, base + self.get_component_rich_style(f"tone--{span.tone}", partial=True))
-            if span.tone
-            else Segment(span.text, base)
+            Segment(span.text, base + self._tones[span.tone]) if span.tone else Segment(span.text, base)
             for span in shown.spans
         ]
         length = sum(cell_len(span.text) for span in shown.spans)

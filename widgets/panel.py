@@ -17,47 +17,23 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from event_monitor.widgets.text import Line
-
-TONES = ("dim", "strong", "accent", "good", "warn", "bad", "busy", "tab", "demo", "select", "key")
-_STRONG = ("good", "warn", "bad", "busy", "accent")
+from event_monitor.widgets.tones import Tones
 
 
 class Panel(Widget):
     """Shows ``lines(width, height)``. Subclasses say what these are; ``redraw`` makes them so."""
 
-    COMPONENT_CLASSES = {
-        *(f"tone--{tone}" for tone in TONES),
-        *(f"tone--{tone}-strong" for tone in _STRONG),
-        "tone--banner-warn",
-        "tone--banner-bad",
-    }
-
-    DEFAULT_CSS = """
-    Panel { height: 1; width: 1fr; background: $background; }
-    Panel .tone--dim { color: $text-muted; }
-    Panel .tone--strong { text-style: bold; }
-    Panel .tone--accent { color: $accent; }
-    Panel .tone--good { color: $success; }
-    Panel .tone--warn { color: $warning; }
-    Panel .tone--bad { color: $error; }
-    Panel .tone--busy { color: $secondary; }
-    Panel .tone--good-strong { color: $success; text-style: bold; }
-    Panel .tone--warn-strong { color: $warning; text-style: bold; }
-    Panel .tone--bad-strong { color: $error; text-style: bold; }
-    Panel .tone--busy-strong { color: $secondary; text-style: bold; }
-    Panel .tone--accent-strong { color: $accent; text-style: bold; }
-    Panel .tone--tab { color: $accent; text-style: bold underline; }
-    Panel .tone--demo { background: $secondary; color: $background; text-style: bold; }
-    Panel .tone--select { background: $boost; }
-    Panel .tone--key { color: $accent; text-style: bold; }
-    Panel .tone--banner-warn { background: $warning; color: $background; text-style: bold; }
-    Panel .tone--banner-bad { background: $error; color: $background; text-style: bold; }
-    """
+    DEFAULT_CSS = "Panel { height: 1; width: 1fr; background: $background; }"
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._drawn: list[Line] = []
         self._strips: dict[int, Strip] = {}
+        self._tones = Tones(self)
+
+    def on_mount(self) -> None:
+        """Follow the theme: a tone may change where nothing else of this panel does."""
+        self.app.theme_changed_signal.subscribe(self, lambda theme: self._repaint())
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """What to show on ``width`` by ``height`` cells."""
@@ -85,9 +61,9 @@ class Panel(Widget):
 
     def _strip(self, drawn: Line, width: int) -> Strip:
         base = self.rich_style
-        row = self._style(drawn.row) if drawn.row else Style()
+        row = self._tones[drawn.row] if drawn.row else Style()
         segments = [
-            Segment(span.text, base + row + self._style(span.tone) + Style(bgcolor=row.bgcolor))
+            Segment(span.text, base + row + self._tones[span.tone] + Style(bgcolor=row.bgcolor))
             if span.tone
             else Segment(span.text, base + row)
             for span in drawn.spans
@@ -95,8 +71,9 @@ class Panel(Widget):
         length = sum(cell_len(span.text) for span in drawn.spans)
         return Strip(segments, length).adjust_cell_length(width, base + row)
 
-    def _style(self, tone: str) -> Style:
-        return self.get_component_rich_style(f"tone--{tone}", partial=True)
+    def _repaint(self) -> None:
+        self._strips.clear()
+        self.refresh()
 
     def notify_style_update(self) -> None:
         self._strips.clear()

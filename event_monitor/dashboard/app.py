@@ -31,7 +31,7 @@ from event_monitor.dashboard.overview.tab import OverviewTab
 from event_monitor.dashboard.tab import Tab
 from event_monitor.dashboard.tabs import TABS, TabStack
 from event_monitor.dashboard.terminal import silence_terminal
-from event_monitor.dashboard.themes import DARK, LIGHT
+from event_monitor.dashboard.themes import DARK, OWN
 from event_monitor.errors import EventMonitorError, NoBus
 from event_monitor.messages import GetSnapshot
 from event_monitor.model import Alert, Severity, Snapshot
@@ -71,6 +71,7 @@ class EventMonitorApp(App[int]):
         memory: Memory | None = None,
         now: Callable[[], datetime] = datetime.now,
         clock: Callable[[], float] = monotonic,
+        on_first_paint: Callable[[], None] = lambda: None,
         on_first_picture: Callable[[], None] = lambda: None,
         on_leaving: Callable[[], None] = lambda: None,
     ) -> None:
@@ -81,6 +82,7 @@ class EventMonitorApp(App[int]):
         self.read_only = read_only
         self.snapshot: Snapshot | None = None
         self.followers: list[Callable[[], Awaitable[None]]] = []
+        self._on_first_paint = on_first_paint
         self._on_first_picture = on_first_picture
         self._on_leaving = on_leaving
         self.now = now
@@ -92,10 +94,22 @@ class EventMonitorApp(App[int]):
         self.tabs = TabStack(self.link, OverviewTab(self.link, self.commands.overrides))
         self._announcer = Announcer(self, self.settings, clock)
         self.keys_of, self._key_mistakes = remap(self.settings.keys)
-        for theme in (DARK, LIGHT):
+        for theme in OWN:
             self.register_theme(theme)
+        self._begin_with_own_theme()
         if self.settings.reduced_motion:
             self.animation_level = "none"
+
+    def _begin_with_own_theme(self) -> None:
+        """Have the rules read in our colours at once: changing the theme later applies all of them anew."""
+        self._wanted_theme = self._first_theme()
+        theme = self.get_theme(self._wanted_theme)
+        if theme in OWN:
+            self.set_reactive(App.theme, theme.name)
+            self.stylesheet.set_variables(self.get_css_variables())
+            self.set_class(theme.dark, "-dark-mode", update=False)
+            self.set_class(not theme.dark, "-light-mode", update=False)
+            self.set_class(True, f"-theme-{theme.name}", update=False)
 
     # --- the screen -------------------------------------------------------------------------
 
@@ -109,7 +123,7 @@ class EventMonitorApp(App[int]):
 
     def on_mount(self) -> None:
         """Lay out, listen to the signals that end a terminal program, and begin to ask."""
-        self.theme = self._first_theme()
+        self.theme = self._wanted_theme
         self.set_keymap(self.keys_of)
         self._choose_layout(self.size.width, self.size.height)
         self.tabs.active.focus_main()
@@ -121,6 +135,7 @@ class EventMonitorApp(App[int]):
         for mistake in self._key_mistakes:
             logger.warning("%s", mistake)
             self.say(mistake, Severity.WARNING)
+        self.call_after_refresh(self._on_first_paint)
         self.run_worker(self._watch(), name="watch", exit_on_error=False)
         last = self.link.memory.get("tab", OverviewTab.NAME)
         if last != OverviewTab.NAME and f"tab_{last}" in BY_ID:

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from event_monitor.errors import AlreadyRunning, EventMonitorError, NoBus
@@ -41,14 +42,23 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
             home = tempfile.mkdtemp(prefix="event-monitor-demo-")
             stack.callback(shutil.rmtree, home, ignore_errors=True)
             paths = HomePaths(home)
-        thread = None if attach else _begin(paths, demo=demo)
-        if thread is not None:
-            stack.callback(_stop, thread)
         from event_monitor.dashboard.app import EventMonitorApp
         from event_monitor.dashboard.memory import Memory
         from event_monitor.steady import settle_down
 
-        client = _client(paths, thread, read_only=read_only)
+        thread = None if attach else _bus_thread(paths, demo=demo)
+        failures: list[BaseException] = []
+
+        def give_up(error: BaseException) -> None:
+            failures.append(error)
+            app.exit(1)
+
+        client: Client
+        if thread is None:
+            client = _other_bus(paths, read_only=read_only)
+        else:
+            stack.callback(_stop, thread)
+            client = _own_bus(paths, thread, give_up, read_only=read_only)
         stack.enter_context(log_to_file(paths))
         dump_on_signal(lambda: _dump(thread))
         memory = Memory(paths.dashboard)
@@ -59,10 +69,14 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
             mask=settings.mask,
             read_only=read_only,
             memory=memory,
+            # The two share one interpreter: what the bus imports first, the screen waits for.
+            on_first_paint=thread.begin if thread is not None else lambda: None,
             on_first_picture=settle_down,
             on_leaving=lambda: _end_in_any_case(thread),
         )
         app.run(mouse=settings.dashboard.mouse)
+        if failures:
+            raise failures[0]
         return app.return_code or 0
 
 
@@ -111,8 +125,7 @@ def print_once(paths: HomePaths) -> int:
     return 0
 
 
-def _begin(paths: HomePaths, *, demo: bool) -> BusThread:
-    """Start the bus while the screen is still being imported."""
+def _bus_thread(paths: HomePaths, *, demo: bool) -> BusThread:
     from event_monitor.host import BusThread
 
     async def start() -> Runtime:
@@ -120,23 +133,35 @@ def _begin(paths: HomePaths, *, demo: bool) -> BusThread:
 
         return await Runtime.start(paths, demo=demo, own_process=True)
 
-    thread = BusThread(start)
-    thread.begin()
-    return thread
+    return BusThread(start)
 
 
-def _client(paths: HomePaths, thread: BusThread | None, *, read_only: bool) -> Client:
-    """The own bus's client; a socket's if another process owns the home or only a view was asked for."""
-    from event_monitor.control.client import SocketClient
-    from event_monitor.host import LocalClient
+def _own_bus(
+    paths: HomePaths, thread: BusThread, give_up: Callable[[BaseException], None], *, read_only: bool
+) -> Client:
+    """The client of the own bus once that runs; a socket's if another process owns the home.
 
-    if thread is not None:
+    ``give_up`` hears why there is neither."""
+    from event_monitor.host import LocalClient, OpeningClient
+
+    async def opening() -> Client:
         try:
-            thread.ready.result()
-        except AlreadyRunning:
-            pass
-        else:
+            try:
+                await asyncio.wrap_future(thread.ready)
+            except AlreadyRunning:
+                return _other_bus(paths, read_only=read_only)
             return LocalClient(thread, read_only=read_only)
+        except Exception as error:
+            give_up(error)
+            raise
+
+    return OpeningClient(opening)
+
+
+def _other_bus(paths: HomePaths, *, read_only: bool) -> Client:
+    """The client of a bus in another process. Raises ``NoBus`` if there is none."""
+    from event_monitor.control.client import SocketClient
+
     if not os.path.exists(paths.socket):
         if paths.socket_given:
             raise NoBus(f"there is no socket {paths.socket}", "is it forwarded, and the bus running there?")

@@ -36,3 +36,5 @@ LIGHT = Theme(
     dark=False,
     variables={"border": "#b9c3cd", "text-muted": "#5b646f", "boost": "#d5e3ee"},
 )
+
+OWN = (DARK, LIGHT)
