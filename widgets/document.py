@@ -21,11 +21,12 @@ class Document(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._compose_lines = compose_lines
         self._lines: Sequence[Line] = ()
+        self._laid_out = 0
         self._tones = Tones(self)
 
     def replace(self, compose_lines: Callable[[int], Sequence[Line]]) -> None:
         """Show something else, from its top."""
-        self._compose_lines = compose_lines
+        self._compose_lines, self._laid_out = compose_lines, 0
         self._lay_out()
         self.scroll_home(animate=False)
 
@@ -35,7 +36,7 @@ class Document(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         if not width:
             return
-        old, self._lines = self._lines, compose_lines(width)
+        old, self._lines, self._laid_out = self._lines, compose_lines(width), width
         if len(self._lines) != len(old):
             self.virtual_size = Size(width, len(self._lines))
         for y in range(max(len(old), len(self._lines))):
@@ -49,11 +50,19 @@ class Document(ScrollView, can_focus=True):
     def _lay_out(self) -> None:
         width = self.scrollable_content_region.width
         if width:
-            self._lines = self._compose_lines(width)
+            if width != self._laid_out:
+                self._fill(width)
             self.virtual_size = Size(width, len(self._lines))
             self.refresh()
 
+    def _fill(self, width: int) -> None:
+        self._lines, self._laid_out = self._compose_lines(width), width
+
     def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        if width != self._laid_out:
+            # A new size is painted before it is told: waiting for that shows a frame of nothing.
+            self._fill(width)
         place = y + self.scroll_offset.y
         base = self.rich_style
         shown = self._lines[place] if place < len(self._lines) else Line()
@@ -62,4 +71,4 @@ class Document(ScrollView, can_focus=True):
             for span in shown.spans
         ]
         length = sum(cell_len(span.text) for span in shown.spans)
-        return Strip(segments, length).adjust_cell_length(self.scrollable_content_region.width, base)
+        return Strip(segments, length).adjust_cell_length(width, base)

@@ -29,6 +29,7 @@ class Panel(Widget):
         super().__init__(id=id, classes=classes)
         self._drawn: list[Line] = []
         self._strips: dict[int, Strip] = {}
+        self._laid_out = Size(0, 0)
         self._tones = Tones(self)
 
     def on_mount(self) -> None:
@@ -44,6 +45,10 @@ class Panel(Widget):
         width, height = self.size
         if not (width and height and self.is_attached and self.display):
             return
+        if self.size != self._laid_out:
+            self._lay_out()
+            self.refresh()
+            return
         wanted = list(self.lines(width, height))[:height]
         for y in range(max(len(wanted), len(self._drawn))):
             new = wanted[y] if y < len(wanted) else None
@@ -52,11 +57,19 @@ class Panel(Widget):
                 self.refresh(Region(0, y, width, 1))
         self._drawn = wanted
 
+    def _lay_out(self) -> None:
+        self._laid_out = self.size
+        self._strips.clear()
+        self._drawn = list(self.lines(*self.size))[: self.size.height]
+
     def render_line(self, y: int) -> Strip:
+        if self.size != self._laid_out:
+            # A new size is painted before it is told: waiting for that shows a frame of nothing.
+            self._lay_out()
         strip = self._strips.get(y)
-        width = self.size.width
-        if strip is None or strip.cell_length != width:
-            strip = self._strips[y] = self._strip(self._drawn[y] if y < len(self._drawn) else Line(), width)
+        if strip is None:
+            drawn = self._drawn[y] if y < len(self._drawn) else Line()
+            strip = self._strips[y] = self._strip(drawn, self.size.width)
         return strip
 
     def _strip(self, drawn: Line, width: int) -> Strip:
@@ -80,10 +93,7 @@ class Panel(Widget):
         super().notify_style_update()
 
     def on_resize(self) -> None:
-        """Lay the lines out for the new size."""
-        self._strips.clear()
-        self._drawn = []
-        self.refresh()
+        """Lay the lines out for the new size, unless they were painted in it already."""
         self.redraw()
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
