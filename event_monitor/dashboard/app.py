@@ -249,6 +249,7 @@ class EventMonitorApp(App[int]):
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Give a picture to the panels; each repaints only what differs."""
         if self.snapshot is None:
+            self.call_after_refresh(self._begin_with_keys)
             self.call_after_refresh(self._on_first_picture)
         self.snapshot = snapshot
         base = self.screen_stack[0]
@@ -264,6 +265,11 @@ class EventMonitorApp(App[int]):
                 self._feed_revision = snapshot.feed_revision
                 self.feed.show(snapshot.feed)
         self._announcer.show(snapshot, toasts=not (base.has_class("-sliver") and self.settings.banner))
+
+    def _begin_with_keys(self) -> None:
+        """Put the focus where keys work: what was hidden until there was a picture could not take it."""
+        if self.screen_stack[0].focused is None:
+            self.tabs.active.focus_main()
 
     def _show_header(self) -> None:
         header = self.screen_stack[0].query_one(HeaderPanel)
