@@ -34,7 +34,7 @@ from event_monitor.dashboard.terminal import silence_terminal
 from event_monitor.dashboard.themes import DARK, OWN
 from event_monitor.errors import EventMonitorError, NoBus
 from event_monitor.messages import GetSnapshot
-from event_monitor.model import Alert, Severity, Snapshot
+from event_monitor.model import Alert, Severity, Snapshot, SystemState
 from event_monitor.widgets import content
 from event_monitor.widgets.feed import FeedPanel
 from event_monitor.widgets.header import HeaderPanel, TabMark
@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds without an answer after which the screen says so.
 _PATIENCE = 1.0
+# Seconds between pictures of a bus that is starting.
+_SOON = 0.1
 _SEVERITIES = {Severity.INFO: "information", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
 
 
@@ -212,8 +214,14 @@ class EventMonitorApp(App[int]):
                 self._leave()
                 return
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.settings.refresh):
+                async with asyncio.timeout(self._pause):
                     await self._asked.wait()
+
+    @property
+    def _pause(self) -> float:
+        """Seconds until the next picture: a bus that starts has news soon."""
+        starting = self.snapshot is not None and self.snapshot.state is SystemState.INITIALIZING
+        return min(self.settings.refresh, _SOON) if starting else self.settings.refresh
 
     async def _tell_followers(self) -> None:
         """Let dialogs follow; one that fails must not hold the pictures up for good."""

@@ -46,7 +46,7 @@ class Program:
 def run(options: Options) -> Report:
     """First paints in interleaved rounds, then each program idle, then ours with live data."""
     rounds = 2 if options.quick else 7
-    seconds = 2.0 if options.quick else 15.0
+    seconds, idle = (2.0, 2.0) if options.quick else (15.0, 60.0)
     programs, rows = _programs(options)
     paints: dict[str, list[tuple[float, float]]] = {program.name: [] for program in programs}
     failed: dict[str, str] = {}
@@ -55,6 +55,8 @@ def run(options: Options) -> Report:
     for number in range(rounds + 1):
         shuffle(order)
         for program in order:
+            if program.name in failed:
+                continue
             try:
                 painted = _first_paint(program, options.scratch / f"paint-{program.name}-{number}")
             except RuntimeError as error:
@@ -73,7 +75,7 @@ def run(options: Options) -> Report:
         row["complete_ms"] = round(statistics.median(paint[1] for paint in paints[program.name]))
         if label:
             row["x_one_label"] = round(first / statistics.median(paint[0] for paint in label), 2)
-        rows.append(row | _settled(program, options.scratch / f"idle-{program.name}", seconds))
+        rows.append(row | _settled(program, options.scratch / f"idle-{program.name}", idle))
     headless = Program("event-monitor --headless", [*OURS, "--headless"], '"ready"', '"ready"')
     for program in (headless, *(one for one in programs if one.name == "event-monitor")):
         for rate in LIVE_RATES:
@@ -85,13 +87,17 @@ def run(options: Options) -> Report:
                 )
             except RuntimeError as error:
                 rows.append(row | {"note": str(error)})
+    if any(one.name == "event-monitor" for one in programs):
+        rows += _grown(programs[0], options.scratch / "grown", 20_000 if options.quick else 1_000_000)
     notes = [
         f"first paint: median of {rounds} interleaved starts at 120x36 in tmux on fresh homes after one "
         "unmeasured, from the start of tmux's command until capture-pane shows the text",
         "first_text: the frame is there; complete: the text that needs data from the bus, for peers the same "
         "text; x_one_label: against a Textual program with one label in this run",
-        f"cpu_percent: user and system time of the program over {seconds:.0f} s, 100 is one core; ours holds "
-        "bus and screen in one process; resident_mb at the end of that time",
+        f"cpu_percent: user and system time of the program over {idle:.0f} s while nothing changes, "
+        f"{seconds:.0f} s with live data, 100 is one core; ours holds bus and screen in one process; "
+        "resident_mb at the end of that time",
+        "memray's live view looks at a program that sleeps; its figures hold both",
     ]
     return Report("dashboard", "Dashboard", COLUMNS, rows, notes)
 
@@ -103,12 +109,13 @@ def _programs(options: Options) -> tuple[list[Program], list[dict[str, Any]]]:
     if importlib.util.find_spec("event_monitor.dashboard.app") is None:
         rows.append({"program": "event-monitor", "note": "event_monitor.dashboard.app is missing"})
     else:
-        programs.append(Program("event-monitor", [*OURS], "event-monitor", "HEALTHY"))
+        programs.append(Program("event-monitor", [*OURS], "event-monitor", "HEALTHY  up"))
     log = options.scratch / "some.log"
     log.write_text("".join(f"2026-11-23 12:00:{n % 60:02d} INFO line {n} of a log\n" for n in range(2_000)))
     for name, peer, command, text in (
         ("one label", "textual", [str(PEER_LOOPS / "one_label.py")], "one label"),
         ("toolong", "toolong", [str(log)], "of a log"),
+        ("memray", "memray", ["run", "--live", str(PEER_LOOPS / "sleeper.py")], "Heap Usage"),
         ("posting", "posting", [], "Collection"),
     ):
         if (why := options.have(peer)) is not None:
@@ -117,6 +124,36 @@ def _programs(options: Options) -> tuple[list[Program], list[dict[str, Any]]]:
         start = options.peers.python(peer) if peer == "textual" else options.peers.program(peer)
         programs.append(Program(name, [start, *command], text, text))
     return programs, rows
+
+
+def _grown(program: Program, home: Path, events: int) -> list[dict[str, Any]]:
+    """Memory before and after many events, all of them handled; a quarter of them are warm-up."""
+    rows = []
+    with _open(program, home) as pane:
+        pane.wait_for(program.complete)
+        socket = HomePaths(str(home)).socket
+        with contextlib.closing(connect(socket)) as connection:
+            for number, share in enumerate((events // 4, events - events // 4)):
+                _publish_many(home, share)
+                wait_for(lambda: exchange(connection, {"do": "get_stats"})["result"]["pending"] == 0, 300.0)
+                total = events if number else share
+                rows.append(
+                    {
+                        "program": program.name,
+                        "condition": f"after {total:,} events",
+                        "resident_mb": round(pane.resident_mb(), 1),
+                    }
+                )
+    return rows
+
+
+def _publish_many(home: Path, events: int) -> None:
+    lines = "".join(f'{{"event_type": "load.test", "payload": {{"n": {n}}}}}\n' for n in range(events))
+    subprocess.run(
+        [str(Path(sys.executable).with_name("event-cli")), "publish", "-", "--batch"],
+        input=lines, text=True, check=True, stdout=subprocess.DEVNULL,
+        env=environ() | {"EVENT_MONITOR_HOME": str(home)},
+    )  # fmt: skip
 
 
 def _open(program: Program, home: Path) -> contextlib.AbstractContextManager[Terminal]:

@@ -29,6 +29,7 @@ REQUIREMENTS = {
     "textual": ("textual>=8.2.8,<9",),
     "toolong": ("toolong",),
     "posting": ("posting",),
+    "memray": ("memray",),
 }
 
 
