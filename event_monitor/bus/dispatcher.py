@@ -32,7 +32,7 @@ from event_monitor.bus.upcasters import Upcasters
 from event_monitor.bus.window import Window
 from event_monitor.clock import Clock, Stamper, from_iso, to_iso
 from event_monitor.model import PRIORITIES, DeliveryError, DeliveryState
-from event_monitor.resilience.breaker import CircuitBreaker
+from event_monitor.resilience.breaker import CircuitBreaker, CircuitOpenError
 from event_monitor.resilience.retry import PermanentError, RetryPolicy
 from event_monitor.resilience.waits import WaitGraph
 
@@ -41,6 +41,10 @@ logger = logging.getLogger(__name__)
 KEEP_WHEN_SPILLING = 256
 SPILL_AT_ONCE = 1_000
 _MAX_ERROR = 2_000
+# A breaker that a person holds says no time.
+_LONGEST_REFUSAL = 30.0
+# So that what a breaker refused does not come back at once with its probe.
+_SPREAD = 0.25
 
 
 class Dispatcher:
@@ -343,15 +347,21 @@ class Dispatcher:
 
     def _fail(self, lane: Lane, delivery: Pending, error: BaseException) -> None:
         record = delivery.record
-        text = f"{type(error).__name__}: {error}"[:_MAX_ERROR]
-        delivery.errors = (*delivery.errors, DeliveryError(self._now(), text))
-        retry = delivery.attempts
-        delivery.attempts += 1
+        failure = DeliveryError(self._now(), f"{type(error).__name__}: {error}"[:_MAX_ERROR])
         policy = self._policies[lane.name]
-        if isinstance(error, PermanentError) or retry >= policy.max_retries:
-            self._die(delivery, None, lane)
-            return
-        delay, _ = policy.wait(retry, error, self._random)
+        if isinstance(error, CircuitOpenError):
+            # What the handler needs is known to be down: no attempt of this event's was made.
+            delivery.errors = (*_without_refusal(delivery.errors), failure)
+            delay, _ = policy.wait(0, error, self._random)
+            delay = min(delay, _LONGEST_REFUSAL) * (1 + _SPREAD * self._random.random())
+        else:
+            delivery.errors = (*delivery.errors, failure)
+            retry = delivery.attempts
+            delivery.attempts += 1
+            if isinstance(error, PermanentError) or retry >= policy.max_retries:
+                self._die(delivery, None, lane)
+                return
+            delay, _ = policy.wait(retry, error, self._random)
         due = self.clock.steady() + delay
         self._put(delivery, DeliveryState.RETRYING, next_attempt_at=to_iso(due))
         self._disk.unload(lane, record)
@@ -467,3 +477,9 @@ class Dispatcher:
             delivery.record.accepted_at for lane in self.lanes.values() for delivery in lane.in_hand()
         ]
         return max(0.0, self.clock.monotonic() - min(accepted)) if accepted else None
+
+
+def _without_refusal(errors: tuple[DeliveryError, ...]) -> tuple[DeliveryError, ...]:
+    """A long outage refuses a delivery many times: the last one tells it all."""
+    refused = bool(errors) and errors[-1].error.startswith(CircuitOpenError.__name__)
+    return errors[:-1] if refused else errors

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.config import BreakerSettings, RetrySettings, TargetSettings
-from event_monitor.resilience.breaker import BreakerState
+from event_monitor.model import Event
+from event_monitor.resilience.breaker import BreakerState, CircuitBreaker, CircuitOpenError
 from event_monitor.resilience.retry import PermanentError
 from tests.bus.helpers import Recorder, open_bus, rows, settings
 
@@ -105,3 +106,37 @@ async def test_a_person_holds_a_target_and_lets_it_go(tmp_path: Path) -> None:
         breaker.reset("me")
         await bus.settled()
     assert len(recorder.events) == 5
+
+
+async def test_what_the_open_breaker_of_a_service_refuses_loses_no_attempt_either(tmp_path: Path) -> None:
+    """The handler needs a service that is down; the target's own breaker has nothing to do with it."""
+    breaker = CircuitBreaker(1, name="db", recovery_timeout=0.05)
+    down, refused, handled = True, [], []
+
+    async def query() -> None:
+        if down:
+            raise ConnectionRefusedError("no answer")
+
+    async def handler(event: Event) -> None:
+        try:
+            await breaker.call(query)
+        except CircuitOpenError:
+            refused.append(event.id)
+            raise
+        handled.append(event.id)
+
+    once = TargetSettings(retry=RetrySettings(strategy="fixed", max_retries=1, max_delay=0.01, jitter=0))
+    breaker.force_open("a person", "upgrade")
+    async with open_bus(
+        tmp_path / "e.db", lambda bus: bus.subscribe("#", handler, name="db", settings=once)
+    ) as bus:
+        published = [(await bus.publish("a", {"n": n})).id for n in range(3)]
+        await _until(lambda: len(refused) >= 12)
+        waiting = rows(tmp_path / "e.db", "SELECT state, attempts FROM deliveries")
+        assert set(waiting) <= {("retrying", 0), ("queued", 0)}, "not one was given up"
+        down = False
+        breaker.reset(by="a person")
+        await _until(lambda: bus.pending == 0)
+    assert sorted(handled) == published
+    kept = rows(tmp_path / "e.db", "SELECT state, json_array_length(errors) FROM deliveries")
+    assert kept == [("delivered", 1)] * 3, "the last refusal tells it all"
