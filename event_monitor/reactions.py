@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Mapping
+
+import msgspec
 
 from event_monitor.breakers import TARGET
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.inflight import InFlight
 from event_monitor.bus.storms import StormChange
 from event_monitor.errors import EventMonitorError
+from event_monitor.event_types import (
+    SOURCE,
+    BreakerClosed,
+    BreakerHalfOpen,
+    BreakerMoved,
+    BreakerOpened,
+    FallbackBegan,
+    FallbackEnded,
+    McpServerDown,
+    McpServerUp,
+    OwnEvent,
+    ServiceDown,
+    ServiceFailing,
+    ServiceUp,
+    ServiceWell,
+    StateChanged,
+    StormBegan,
+    StormEnded,
+)
 from event_monitor.kill_switch import KillSwitch
 from event_monitor.model import Severity, SystemState, Transition
 from event_monitor.resilience.breaker import BreakerChange, BreakerState
@@ -21,13 +42,12 @@ from event_monitor.system.state_machine import StateMachine, TransitionNotSaved
 
 logger = logging.getLogger(__name__)
 
-SOURCE = "event-monitor"
 # On a nearly full disk one write passes and the next does not: the state must not follow each.
 STORE_HOLD = 6.0
-_BREAKER_EVENTS = {
-    BreakerState.OPEN: "breaker.opened",
-    BreakerState.HALF_OPEN: "breaker.half_open",
-    BreakerState.CLOSED: "breaker.closed",
+_BREAKER_EVENTS: Mapping[BreakerState, type[BreakerMoved]] = {
+    BreakerState.OPEN: BreakerOpened,
+    BreakerState.HALF_OPEN: BreakerHalfOpen,
+    BreakerState.CLOSED: BreakerClosed,
 }
 _ACTIONS = {
     "sample": "most of the rest is only stored",
@@ -98,18 +118,18 @@ class Reactions:
     def on_storm(self, change: StormChange) -> None:
         """A storm has begun or is over: an event, and one alert while it lasts."""
         rule = change.rule
-        payload = {
-            "pattern": change.pattern,
-            "source": change.source,
-            "events_per_second": change.rate,
-            "limit": rule.rate,
-            "action": rule.action,
-            "over_limit": sum(change.over.values()),
-        }
+        began = StormBegan(
+            pattern=change.pattern,
+            source=change.source,
+            events_per_second=change.rate,
+            limit=rule.rate,
+            action=rule.action,
+            over_limit=sum(change.over.values()),
+        )
         if not change.began:
-            self.publish("storm.ended", payload | {"seconds": round(change.seconds, 1)})
+            self.publish(StormEnded(**msgspec.structs.asdict(began), seconds=round(change.seconds, 1)))
             return
-        self.publish("storm.began", payload)
+        self.publish(began)
         self._alerts.raise_alert(
             Severity.WARNING,
             f"Event storm: {change.pattern}",
@@ -140,9 +160,13 @@ class Reactions:
         if change.to_state is change.from_state and change.by is None:
             return
         self.publish(
-            _BREAKER_EVENTS[change.to_state],
-            {"service": name, "from": change.from_state.value, "to": change.to_state.value}
-            | {"reason": change.reason, "by": change.by},
+            _BREAKER_EVENTS[change.to_state](
+                service=name,
+                from_state=change.from_state.value,
+                to_state=change.to_state.value,
+                reason=change.reason,
+                by=change.by,
+            )
         )
 
     def on_service(self, change: ServiceChange) -> None:
@@ -152,15 +176,7 @@ class Reactions:
             self._driver.clear(what, change.reason)
         else:
             self._driver.fail(what, change.reason, critical=change.critical)
-        if change.what == "health":
-            event_type = (
-                f"{'mcp.server' if change.kind == 'mcp' else 'service'}.{'up' if change.well else 'down'}"
-            )
-        else:
-            event_type = f"fallback.{'ended' if change.well else 'began'}"
-        key = "reason" if change.well else "error"
-        told = change.reason.removeprefix(f"{change.service}: ")
-        self.publish(event_type, {"service": change.service, "kind": change.kind, key: told})
+        self.publish(_told_of(change))
 
     def on_switch(self, engaged: bool, reason: str) -> None:
         """The kill switch was engaged or released."""
@@ -183,23 +199,34 @@ class Reactions:
                 Severity.CRITICAL, f"{transition.from_state} → {transition.to_state}", transition.reason
             )
         self.publish(
-            "system.state.changed",
-            {
-                "from": transition.from_state.value,
-                "to": transition.to_state.value,
-                "reason": transition.reason,
-                "at": transition.at,
-            },
+            StateChanged(
+                from_state=transition.from_state.value,
+                to_state=transition.to_state.value,
+                reason=transition.reason,
+                at=transition.at,
+            )
         )
 
-    def publish(self, event_type: str, payload: dict[str, Any]) -> None:
+    def publish(self, event: OwnEvent) -> None:
         """Publish an event of the bus's own without waiting for the disk."""
         try:
-            future, _ = self._bus.submit(event_type, payload, source=SOURCE, reserved=True)
+            future, _ = self._bus.submit(event.TYPE, event.payload(), source=SOURCE, reserved=True)
         except EventMonitorError as error:
-            logger.warning("%s was not published: %s", event_type, error)
+            logger.warning("%s was not published: %s", event.TYPE, error)
             return
         future.add_done_callback(_report_lost)
+
+
+def _told_of(change: ServiceChange) -> OwnEvent:
+    """The event that tells of a change of a service."""
+    told = change.reason.removeprefix(f"{change.service}: ")
+    failing: type[ServiceFailing] = FallbackBegan
+    well: type[ServiceWell] = FallbackEnded
+    if change.what == "health":
+        failing, well = (McpServerDown, McpServerUp) if change.kind == "mcp" else (ServiceDown, ServiceUp)
+    if change.well:
+        return well(service=change.service, kind=change.kind, reason=told)
+    return failing(service=change.service, kind=change.kind, error=told)
 
 
 def _report_lost(future: asyncio.Future[int]) -> None:

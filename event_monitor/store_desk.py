@@ -22,6 +22,7 @@ from event_monitor.bus.upkeep import Upkeep, give_back, gives_back
 from event_monitor.config import StoreSettings
 from event_monitor.control.lock import HomeLock
 from event_monitor.errors import Conflict, EventMonitorError, InvalidRequest, NoBus
+from event_monitor.event_types import SOURCE, BackupCompleted
 from event_monitor.messages import Message
 from event_monitor.model import Severity
 from event_monitor.paths import HomePaths
@@ -178,10 +179,10 @@ class StoreDesk:
         copied = await on_a_thread(work, lambda moved: back_up(self._path, target, moved))
         work.size, work.sha256 = copied.size, copied.sha256
         if self._bus is not None:
-            payload = {"path": str(target), "size": copied.size, "sha256": copied.sha256, "store": True}
+            made = BackupCompleted(path=str(target), size=copied.size, sha256=copied.sha256, store=True)
             # Told as any backup is: what the rules name verifies it.
             with contextlib.suppress(EventMonitorError):
-                told, _ = self._bus.submit("backup.completed", payload, source="event-monitor", reserved=True)
+                told, _ = self._bus.submit(made.TYPE, made.payload(), source=SOURCE, reserved=True)
                 await told
         waiting = f", {copied.pending:,} of its events wait for delivery" if copied.pending else ""
         return f"checked{waiting}"

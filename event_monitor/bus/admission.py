@@ -17,10 +17,10 @@ from event_monitor.bus.storms import GO_ON, Storms, Verdict
 from event_monitor.bus.turns import Turns
 from event_monitor.clock import Clock
 from event_monitor.config import Settings
+from event_monitor.event_types import SOURCE
 from event_monitor.model import Priority
 from event_monitor.validation import check_event_type, check_name, check_payload
 
-OWN_SOURCE = "event-monitor"
 # Two commits: one that is being written and one that gathers.
 ON_THE_WAY = 2 * MAX_BATCH
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -74,7 +74,7 @@ class Admission:
     def judge(self, event_type: str, source: str | None, level: Priority, patience: float = 0.0) -> Verdict:
         """What the storm rules say of an event whose publisher would wait for ``patience`` seconds.
         CRITICAL events and the bus's own are never held back. Raises ``RateLimited``."""
-        if level is Priority.CRITICAL or source == OWN_SOURCE or not self.storms.concern(event_type):
+        if level is Priority.CRITICAL or source == SOURCE or not self.storms.concern(event_type):
             return GO_ON
         return self.storms.judge(event_type, source, patience)
 

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from event_monitor.control.fitting import fit
+from event_monitor.event_types import HookUnreadable
+from event_monitor.hook_types import HOOK_TYPES, UNKNOWN, ToolKind
 from event_monitor.messages import Publish
 from event_monitor.model import Priority
 
@@ -18,30 +20,8 @@ HEAD_CHARACTERS = 2_000
 _MAX_NAME = 200
 _MAX_REFERENCE = 200
 
-_PLAIN_TYPES = {
-    "SessionStart": "session.started",
-    "SessionEnd": "session.ended",
-    "UserPromptSubmit": "prompt.submitted",
-    "Stop": "turn.done",
-    "StopFailure": "turn.failed",
-    "Notification": "user.needed",
-    "SubagentStart": "subagent.started",
-    "SubagentStop": "subagent.stopped",
-    "PreCompact": "context.compacting",
-    "PostCompact": "context.compacted",
-    "PermissionRequest": "permission.requested",
-    "PermissionDenied": "permission.denied",
-}
-
-# Of a tool's hook: the event type for a shell command, for an MCP call, for any other tool.
-_TOOL_TYPES = {
-    "PreToolUse": ("command.started", "mcp.call.started", "tool.started"),
-    "PostToolUse": ("command.executed", "mcp.call.ok", "tool.executed"),
-    "PostToolUseFailure": ("command.failed", "mcp.call.failed", "tool.failed"),
-}
-
-# One process and one event for each chunk of text on the assistant's screen.
-_LOW_PRIORITY = frozenset({"MessageDisplay"})
+_KNOWN = {(one.hook, one.tool): one for one in HOOK_TYPES}
+_TOOL_HOOKS = frozenset(one.hook for one in HOOK_TYPES if one.tool)
 
 # What the bus refuses in a reference.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -84,8 +64,8 @@ def translate(
 
 def unreadable(size: int, head: str, reason: str, max_bytes: int, key: str | None = None) -> Publish:
     """The event for hook input that cannot be read. ``size`` is in bytes."""
-    payload = {"bytes": size, "head": head[:HEAD_CHARACTERS], "error": reason}
-    return Publish(event_type="hook.unreadable", payload=fit(payload, max_bytes), key=key, source="hook")
+    bad = HookUnreadable(bytes=size, head=head[:HEAD_CHARACTERS], error=reason)
+    return Publish(event_type=bad.TYPE, payload=fit(bad.payload(), max_bytes), key=key, source=bad.FROM)
 
 
 def _unreadable(text: str | bytes, reason: str, max_bytes: int, key: str | None) -> Publish:
@@ -172,21 +152,18 @@ def _without_surrogates(text: str) -> str:
 def _classify(payload: dict[str, Any]) -> tuple[str, Priority | None]:
     name = payload.get("hook_event_name")
     if not isinstance(name, str):
-        return "hook.unknown", None
-    if name in _TOOL_TYPES:
-        return _tool_type(_TOOL_TYPES[name], payload), None
-    priority = Priority.LOW if name in _LOW_PRIORITY else None
-    return _PLAIN_TYPES.get(name) or f"hook.{_snake_case(name)}", priority
+        return UNKNOWN, None
+    known = _KNOWN.get((name, _tool_kind(payload) if name in _TOOL_HOOKS else ""))
+    return (known.event_type, known.priority) if known else (f"hook.{_snake_case(name)}", None)
 
 
-def _tool_type(types: tuple[str, str, str], payload: dict[str, Any]) -> str:
-    command, call, other = types
+def _tool_kind(payload: dict[str, Any]) -> ToolKind:
     tool = payload.get("tool_name")
     if tool == "Bash":
-        return command
+        return "command"
     if payload.get("mcp_server") or (isinstance(tool, str) and tool.startswith("mcp__")):
-        return call
-    return other
+        return "mcp"
+    return "tool"
 
 
 def _snake_case(name: str) -> str:

@@ -18,6 +18,7 @@ import msgspec
 from event_monitor import spooling
 from event_monitor.control.hooks import HEAD_CHARACTERS, translate, unreadable
 from event_monitor.errors import InvalidEvent
+from event_monitor.event_types import SpoolUnreadable
 from event_monitor.grammar.decode import publish_from_line, publish_from_text
 from event_monitor.messages import Publish, PublishText
 
@@ -161,8 +162,8 @@ def _event_of_line(line: bytes, number: int, key: str) -> Publish:
         return _with_key(publish_from_line(line), key)
     except InvalidEvent as error:
         head = line[: 4 * HEAD_CHARACTERS].decode("utf-8", "replace")[:HEAD_CHARACTERS]
-        payload = {"line": number, "head": head, "error": error.message}
-        return Publish(event_type="spool.unreadable", payload=payload, key=key, source="spool")
+        bad = SpoolUnreadable(line=number, head=head, error=error.message)
+        return Publish(event_type=bad.TYPE, payload=bad.payload(), key=key, source=bad.FROM)
 
 
 def _with_key(event: Publish, key: str) -> Publish:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from event_monitor.bus.inflight import Pending
 from event_monitor.bus.ledger import Ledger
 from event_monitor.bus.store import EventStore
 from event_monitor.clock import from_iso, to_iso
+from event_monitor.event_types import SOURCE, PatternLearned
 from event_monitor.model import Event
 from event_monitor.targets.command_steps import steps_of
-from event_monitor.targets.publishing import SOURCE, Publish
+from event_monitor.targets.publishing import Publish
 from event_monitor.targets.sequences import SCHEMA, Learned, Observation, mark_announced, observe, read_due
 
 BATCH = 64
@@ -91,9 +92,10 @@ class LearningTarget:
 
     async def _announce(self, learned: Learned, correlation_id: str | None) -> None:
         digest = hashlib.sha256(msgspec.json.encode(learned.sequence)).hexdigest()[:32]
+        pattern = describe(learned)
         await self._publish(
-            "pattern.learned",
-            describe(learned),
+            pattern.TYPE,
+            pattern.payload(),
             key=f"{SOURCE}:learned:{digest}:{learned.threshold}",
             source=SOURCE,
             correlation_id=correlation_id,
@@ -109,16 +111,16 @@ def session_of(event: Event) -> str:
     return f"correlation:{event.correlation_id}" if event.correlation_id else ""
 
 
-def describe(learned: Learned) -> dict[str, Any]:
-    """The payload of ``pattern.learned``."""
-    payload: dict[str, Any] = {
-        "pattern": list(learned.sequence),
-        "support": learned.support,
-        "confidence": round(learned.confidence, 4),
-        "lift": round(learned.lift, 4),
-        "threshold": learned.threshold,
-        "first_at": learned.first_at,
-        "last_at": learned.last_at,
-    }
+def describe(learned: Learned) -> PatternLearned:
+    """The event that tells of a pattern."""
     name = " > ".join(learned.sequence)
-    return {"name": name, **payload} if len(name) <= _LONGEST_NAME else payload
+    return PatternLearned(
+        name=name if len(name) <= _LONGEST_NAME else UNSET,
+        pattern=list(learned.sequence),
+        support=learned.support,
+        confidence=round(learned.confidence, 4),
+        lift=round(learned.lift, 4),
+        threshold=learned.threshold,
+        first_at=learned.first_at,
+        last_at=learned.last_at,
+    )

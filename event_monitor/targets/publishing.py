@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from event_monitor.event_types import SOURCE, OwnEvent
 from event_monitor.model import Event
-
-SOURCE = "event-monitor"
 
 
 class Publish(Protocol):
@@ -24,14 +23,12 @@ class Publish(Protocol):
     ) -> object: ...
 
 
-async def publish_effect(
-    publish: Publish, cause: Event, event_type: str, payload: dict[str, Any], key: str
-) -> None:
+async def publish_effect(publish: Publish, cause: Event, effect: OwnEvent, key: str) -> None:
     """Publish what ``cause`` led to. ``key`` makes it happen once, however often the cause is
     delivered. Raises what ``publish`` raises."""
     await publish(
-        event_type,
-        payload,
+        effect.TYPE,
+        effect.payload(),
         key=f"{SOURCE}:{key}",
         source=SOURCE,
         correlation_id=cause.correlation_id,

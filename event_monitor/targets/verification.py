@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from event_monitor.bus.inflight import Pending
+from event_monitor.event_types import BackupVerified, ErrorCritical
 from event_monitor.targets.publishing import Publish, publish_effect
 
 LIMIT = 240.0
@@ -51,16 +54,15 @@ class VerificationTarget:
         for delivery in batch:
             event = delivery.record.event
             try:
-                verdict = "backup.verified", await self._verify(event.payload)
+                verdict: BackupVerified | ErrorCritical = await self._verify(event.payload)
             except NotVerified as error:
                 path = _shown(event.payload.get("path"))
-                verdict = (
-                    "error.critical",
-                    {"title": f"backup {path}", "path": path, "error": str(error), "backup_event": event.id},
+                verdict = ErrorCritical(
+                    title=f"backup {path}", path=path, error=str(error), backup_event=event.id
                 )
-            await publish_effect(self._publish, event, *verdict, f"verification:{event.id}")
+            await publish_effect(self._publish, event, verdict, f"verification:{event.id}")
 
-    async def _verify(self, payload: dict[str, Any]) -> dict[str, Any]:
+    async def _verify(self, payload: dict[str, Any]) -> BackupVerified:
         claim = read_claim(payload)
         stop = threading.Event()
         try:
@@ -71,11 +73,11 @@ class VerificationTarget:
         finally:
             stop.set()
         checked = [name for name in ("size", "sha256") if getattr(claim, name) is not None]
-        found: dict[str, Any] = {"path": claim.path, "size": size, "sha256": digest, "checked": checked}
         missing = [name for name in ("size", "sha256") if name not in checked]
+        unchecked: str | UnsetType = UNSET
         if missing:
-            found["message"] = f"the event claimed no {missing[0]}, only the {checked[0]} was checked"
-        return found
+            unchecked = f"the event claimed no {missing[0]}, only the {checked[0]} was checked"
+        return BackupVerified(path=claim.path, size=size, sha256=digest, checked=checked, message=unchecked)
 
 
 def read_claim(payload: dict[str, Any]) -> Claim:

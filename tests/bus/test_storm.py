@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from event_monitor.bus.admission import ON_THE_WAY, OWN_SOURCE
+from event_monitor.bus.admission import ON_THE_WAY
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.receipt import Receipt
 from event_monitor.bus.storms import QUIET, StormChange
 from event_monitor.bus.turns import MAX_NAMED, OTHERS
 from event_monitor.config import StormRule
 from event_monitor.errors import InvalidEvent, RateLimited
+from event_monitor.event_types import SOURCE
 from event_monitor.model import Priority, Status
 from event_monitor.overview import resident_bytes
 from tests.bus.helpers import Recorder, open_bus, queue, rows, settings
@@ -207,7 +208,7 @@ def test_critical_events_and_the_buss_own_are_never_held_back(
             await outcomes(bus, 3)
             over = counts(bus)
             receipts = await outcomes(bus, 100, priority=Priority.CRITICAL)
-            receipts += await outcomes(bus, 100, source=OWN_SOURCE)
+            receipts += await outcomes(bus, 100, source=SOURCE)
             receipts += [await bus.publish("error.critical") for _ in range(10)]
             own = [bus.submit("storm.began", reserved=True) for _ in range(10)]
             await asyncio.gather(*(future for future, _ in own))
