@@ -144,23 +144,33 @@ class BulkheadSettings(Section, frozen=True):
     """Calls at a time, calls that may wait, and how many seconds each may."""
 
     max_concurrent: Annotated[int, Meta(ge=1, le=10_000)] = 10
+    """Calls at a time."""
     queue_size: Annotated[int, Meta(ge=0, le=1_000_000)] = 50
+    """Calls that may wait for a place; one more is refused."""
     timeout: Seconds = 30.0
+    """How long a call may wait for a place, in seconds."""
 
 
 class ProbeSettings(Section, frozen=True):
     """Seconds between two checks and the longest that one may take; how many in a row decide."""
 
     interval: Seconds = 10.0
+    """Seconds between two checks; a slow one never overlaps itself."""
     limit: Seconds = 10.0
+    """Seconds that one check may take; then it has failed."""
     failures: Annotated[int, Meta(ge=1, le=1_000)] = 2
+    """Failed checks in a row that count as failed."""
     successes: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    """Good checks in a row that count as passed."""
 
 
 class ServiceProbes(Section, frozen=True):
     startup: ProbeSettings = ProbeSettings(interval=5.0, limit=30.0, failures=3)
+    """Asked first; the others begin once it has passed. If it has not in two minutes it has failed."""
     readiness: ProbeSettings = ProbeSettings(limit=5.0)
+    """Whether the service can take calls."""
     liveness: ProbeSettings = ProbeSettings(interval=30.0)
+    """Whether it is alive at all; one that is not is restarted if it is ours."""
 
 
 class RestartSettings(Section, frozen=True):
@@ -168,9 +178,13 @@ class RestartSettings(Section, frozen=True):
     up to ``max_delay``, and from the start again once it has run for ``steady_after``."""
 
     enabled: bool = True
+    """`false`: what has ended stays so until a person restarts it."""
     min_delay: Seconds = 1.0
+    """Seconds before the first restart."""
     max_delay: Seconds = 60.0
+    """The longest wait before a restart, in seconds."""
     steady_after: Seconds = 60.0
+    """Seconds after which a process counts as steady: the next wait is `min_delay` again."""
 
 
 class DeclaredSettings(Section, frozen=True):
@@ -178,9 +192,13 @@ class DeclaredSettings(Section, frozen=True):
     its secrets are read there at each start. ``approved`` is the fingerprint of what was approved."""
 
     scope: Literal["user", "local", "project"]
+    """Where the assistant's configuration declares it."""
     name: str
+    """Its name there."""
     approved: str
+    """The fingerprint of what a person approved; anything else is not started."""
     project: str | None = None
+    """The directory of the project that declares it."""
 
 
 class ServiceSettings(Section, frozen=True):
@@ -189,25 +207,45 @@ class ServiceSettings(Section, frozen=True):
     ``declared`` an mcp service takes its command or url from the assistant's configuration."""
 
     name: str
+    """1 to 80 printable characters that do not begin with `target:`; breakers and events use it."""
     kind: Literal["http", "tcp", "command", "mcp", "process"]
+    """What it is; see the kinds."""
     declared: DeclaredSettings | None = None
+    """Written by `event-cli services adopt`."""
     url: str | None = None
+    """The address: http or https."""
     host: str = "127.0.0.1"
+    """Where the port is."""
     port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    """The port to connect to."""
     command: tuple[str, ...] = ()
+    """The program and its arguments, a list; no shell is involved."""
     env: dict[str, str] = {}
+    """Variables that are added to the environment; their values are never logged."""
     cwd: str | None = None
+    """The working directory of the program."""
     headers: dict[str, str] = {}
+    """Headers of each request; their values are never logged."""
     pid_file: str | None = None
+    """A file that holds the process id."""
     match: str | None = None
+    """A regular expression that finds the process by its command line."""
     critical: bool = False
+    """`true`: while it fails the whole system is FAILED, not DEGRADED."""
     timeout: Seconds | str = "normal_operations"
+    """The longest that a call may take: a tier, or seconds."""
     breaker: BreakerSettings = BreakerSettings()
+    """When calls are stopped."""
     bulkhead: BulkheadSettings = BulkheadSettings()
+    """How many calls there may be at a time."""
     retry: RetrySettings = RetrySettings(max_retries=2, max_delay=10.0)
+    """How failed calls are tried again."""
     fallback: tuple[str, ...] = ()
+    """What answers in its place, in this order: names of providers or of chains."""
     probes: ServiceProbes = ServiceProbes()
+    """How its health is checked."""
     restart: RestartSettings = RestartSettings()
+    """When a process that has ended is started again (kinds `command`, and `mcp` with a command)."""
 
 
 class FallbackSettings(Section, frozen=True):

@@ -88,21 +88,37 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: int
+    """Rises with every accepted event; the number that other commands take."""
     timestamp: str
+    """When it was accepted, in UTC."""
     event_type: str
+    """Dot-separated lower-case words, at most 255 characters."""
     payload: dict[str, Any]
+    """What it is about: a JSON object."""
     priority: Priority = Priority.NORMAL
+    """How urgent it is."""
     status: Status = Status.PENDING
+    """What became of it: the sum over its deliveries."""
     retry_count: int = 0
+    """How often a delivery of it was tried again."""
     source: str | None = None
+    """Who published it, if they said so."""
     key: str | None = None
+    """The idempotency key: a second event with it is a duplicate."""
     expires_at: str | None = None
+    """When it will no longer be delivered."""
     schema_version: int = 1
+    """The version of its payload's shape; an upcaster makes a newer one of an older."""
     correlation_id: str | None = None
+    """What belongs together has the same."""
     causation_id: int | None = None
+    """The event that caused this one."""
     replay_of: int | None = None
+    """The event that this one replays."""
     traceparent: str | None = None
+    """The W3C trace context, handed through."""
     depth: int = 0
+    """The length of the chain of causes: 0 where nothing caused it."""
 
 
 class DeliveryError(msgspec.Struct, frozen=True):
