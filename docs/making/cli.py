@@ -90,7 +90,7 @@ def page() -> str:
         *map(_command, COMMANDS),
         _program(),
     ]
-    return contents("\n".join(parts))
+    return contents("\n".join(parts), whole=False)
 
 
 _HELP = ("`--help`", "Shows what a command takes; `event-cli --version` shows the version.")

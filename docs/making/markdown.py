@@ -27,11 +27,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([line(columns), rule, *map(line, cells)])
 
 
-def contents(page: str) -> str:
-    """The page with a list of its second and third headings in the place of ``[contents]``."""
+def contents(page: str, *, whole: bool = True) -> str:
+    """The page with a list of its headings in the place of ``[contents]``: of the second level, and those of
+    the third too where it is ``whole``."""
     lines: list[str] = []
     seen: Counter[str] = Counter()
     for level, title in re.findall(r"^(##|###) (.+)$", _without_code(page), re.MULTILINE):
+        if level == "###" and not whole:
+            continue
         indent = "" if level == "##" else "  "
         name = anchor(title)
         # GitHub numbers headings of the same name.
