@@ -172,7 +172,7 @@ class FaultyProxy:
         """Tear down every open connection, at both ends."""
         for writers in self._links.values():
             for writer in writers:
-                _reset(writer)
+                tear_down(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -181,7 +181,7 @@ class FaultyProxy:
         self._links[link] = (writer,)
         try:
             if self.refuse:
-                _reset(writer)
+                tear_down(writer)
                 return
             with contextlib.suppress(*_STREAM_ERRORS):
                 await self._join(link, reader, writer)
@@ -199,7 +199,7 @@ class FaultyProxy:
         try:
             there, there_writer = await self._connect()
         except OSError:
-            _reset(writer)
+            tear_down(writer)
             return
         self._links[link] = (writer, there_writer)
         up = asyncio.create_task(self.upstream.carry(reader, there_writer), name="proxy-up")
@@ -213,8 +213,8 @@ class FaultyProxy:
         for way, outcome in ((self.upstream, outcomes[0]), (self.downstream, outcomes[1])):
             cut_short = isinstance(outcome, _LimitReached) and not way.faults.reset
             if isinstance(outcome, Exception) and not cut_short:
-                _reset(writer)
-                _reset(there_writer)
+                tear_down(writer)
+                tear_down(there_writer)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if isinstance(self._target, str):
@@ -222,8 +222,8 @@ class FaultyProxy:
         return await asyncio.open_connection(*self._target)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """End a connection at once; over TCP the other end sees a reset."""
+def tear_down(writer: asyncio.StreamWriter) -> None:
+    """End a connection at once, as a crash does; over TCP the other end sees a reset."""
     sock: socket.socket | None = writer.get_extra_info("socket")
     if sock is not None and sock.family != socket.AF_UNIX:
         with contextlib.suppress(OSError):

@@ -96,14 +96,21 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
 class CascadeSide(msgspec.Struct, frozen=True, kw_only=True):
     """A chain of services under the same faults, with the layer off or on.
 
-    ``cascaded`` counts failed calls to services that had no fault of their own; ``own`` those to the one
-    that had. ``per_second`` holds, for each second, calls answered and calls that cascaded.
+    ``calls`` are the visitors', ``answered`` of them were in time, ``degraded`` of these with a stand-in;
+    ``latency_p95`` is that of the answered ones, in milliseconds. ``bystanders`` are those that did not
+    need the service struck last: how many, and how many of them failed.
+
+    ``by_service`` holds the calls to each service, by visitors and services, and how many of them failed.
+    ``cascaded`` counts the failed ones to services that had no fault of their own; ``own`` those to the
+    one that had. ``per_second`` holds, for each second, visitors answered and calls that cascaded.
     """
 
     calls: int
     answered: int
+    degraded: int = 0
     own: int
     cascaded: int
+    bystanders: tuple[int, int] = (0, 0)
     latency_p95: float
     per_second: tuple[tuple[int, int], ...]
     by_service: dict[str, tuple[int, int]]
@@ -139,6 +146,8 @@ class ChaosReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """Whether each scenario did, and the layer at least halved what cascades."""
-        halved = self.cascade is None or self.cascade.ratio is None or self.cascade.ratio <= 0.5
+        """Whether each scenario did, and the layer at least halved what cascades. Where nothing cascades
+        without it, nothing is shown."""
+        ratio = self.cascade.ratio if self.cascade is not None else 0.0
+        halved = ratio is not None and ratio <= 0.5
         return halved and not any(scenario.failures for scenario in self.scenarios)
