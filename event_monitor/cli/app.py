@@ -203,6 +203,12 @@ def _store(session: _Session) -> int:
     return run(session.paths, session.invocation, session.printer)
 
 
+def _chaos(session: _Session) -> int:
+    from event_monitor.cli.chaos import chaos
+
+    return chaos(session.invocation, session.printer)
+
+
 def _completion(session: _Session) -> int:
     from event_monitor.cli.completion import offered_values
     from event_monitor.grammar.completion import script
@@ -221,5 +227,7 @@ _HANDLERS: dict[tuple[str, ...], Callable[[_Session], int]] = {
     ("stats",): _stats,
     ("completion",): _completion,
     ("repl",): _repl,
+    ("chaos",): _chaos,
+    ("chaos", "list"): _chaos,
     **{("store", name): _store for name in _STORE},
 }

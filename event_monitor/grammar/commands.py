@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from event_monitor.grammar.acting import ACTING
+from event_monitor.grammar.breaking import BREAKING
 from event_monitor.grammar.looking import LOOKING
 from event_monitor.grammar.publishing import PUBLISHING
 from event_monitor.grammar.replaying import REPLAYING
@@ -65,6 +66,7 @@ COMMANDS: tuple[Command, ...] = (
     *SERVING,
     *LOOKING,
     *STORING,
+    *BREAKING,
     *TOOLS,
 )
 EVENT_CLI = Table(COMMANDS, GLOBAL_OPTIONS, "event-cli")

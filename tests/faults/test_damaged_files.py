@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from event_monitor.bus.store import EventStore
+from event_monitor.chaos.damage import overwrite_every_page
 from event_monitor.errors import StoreTooNew, StoreUnavailable
 from tests.faults.account import Account, alerts, check_files, well
-from tests.faults.spoiling import overwrite_every_page
 from tests.processes import DidNotStart, Headless, connect, exchange, headless, wait_for
 
 Spoil = Callable[[Path], object]

@@ -7,6 +7,7 @@ from event_monitor.grammar.commands import COMMANDS, OUTPUT, Table
 from event_monitor.grammar.spec import Argument, Command, Example
 
 NEEDS_SHELL: dict[str, str] = {
+    "chaos": "chaos takes minutes and starts buses of its own: run event-cli chaos in a shell",
     "hook": "hook reads an assistant's input from stdin: the assistant runs event-cli hook itself",
     "completion": "completion prints a script for a shell: run event-cli completion there",
     "repl": "this is the repl already",
