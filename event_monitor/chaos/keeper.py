@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from event_monitor.errors import Conflict
+from event_monitor.paths import MAX_SOCKET_PATH
 
 _KEEP = """
 trap '' HUP INT QUIT TERM PIPE
@@ -38,27 +39,22 @@ while [ -n "$1" ] && [ -e "$1" ] && [ "$tries" -lt 100 ]; do
 done
 """
 
+_PREFIX = "event-monitor-chaos-"
+_DEEPEST = "/network-loses-receipts/home/event-bus/bus.sock"
+LONGEST = MAX_SOCKET_PATH - len(_DEEPEST)
+"""The longest path that a run's directory may have."""
+
 
 class Keeper:
     """A directory for a run, and the processes in it. Use it in a ``with`` statement.
 
     ``place`` is where the directory is to be made and to stay; without it one is made among the system's
     temporary files, and removed at the end unless it is to be kept. Raises ``Conflict`` if ``place``
-    exists."""
+    exists, or is too deep for the sockets in it."""
 
     def __init__(self, place: Path | None = None, *, keep: bool = False) -> None:
         self._keep = keep or place is not None
-        if place is None:
-            self.directory = Path(tempfile.mkdtemp(prefix="event-monitor-chaos-"))
-        else:
-            self.directory = place
-            try:
-                place.mkdir(mode=0o700, parents=True)
-            except FileExistsError:
-                raise Conflict(
-                    f"{place} exists already, and faults are injected into homes made for it only",
-                    "name a directory that does not exist yet, or none",
-                ) from None
+        self.directory = _temporary() if place is None else _made(place)
         self._groups: set[int] = set()
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", _KEEP, "sh", "" if self._keep else str(self.directory)],
@@ -97,3 +93,23 @@ class Keeper:
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode())
+
+
+def _temporary() -> Path:
+    """A fresh directory, not so deep that a socket in it has no place: on macOS the usual one is."""
+    usual = tempfile.gettempdir()
+    room = LONGEST - len(_PREFIX) - 9
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=usual if len(os.fsencode(usual)) <= room else "/tmp"))
+
+
+def _made(place: Path) -> Path:
+    if place.exists():
+        raise Conflict(
+            f"{place} exists already, and faults are injected into homes made for it only",
+            "name a directory that does not exist yet, or none",
+        )
+    if len(os.fsencode(place)) > LONGEST:
+        raise Conflict(f"{place} is too long a path for the sockets in it", "name a directory less deep")
+    # Not an existing one even now: another may have made it meanwhile.
+    place.mkdir(mode=0o700, parents=True)
+    return place

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,7 +202,9 @@ async def _freeze_service(world: World, strike: Strike) -> AsyncIterator[None]:
 
 
 @contextlib.contextmanager
-def _spoilt(proxy: FaultyProxy, up: Faults = NONE, down: Faults = NONE, *, refuse: bool = False):  # type: ignore[no-untyped-def]
+def _spoilt(
+    proxy: FaultyProxy, up: Faults = NONE, down: Faults = NONE, *, refuse: bool = False
+) -> Iterator[None]:
     proxy.upstream.faults, proxy.downstream.faults, proxy.refuse = up, down, refuse
     if refuse or up.limit_bytes is not None or down.limit_bytes is not None:
         proxy.reset_all()

@@ -8,6 +8,7 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import msgspec
@@ -153,7 +154,7 @@ class Publisher:
 
 
 @contextlib.asynccontextmanager
-async def publishing(publisher: Publisher):  # type: ignore[no-untyped-def]
+async def publishing(publisher: Publisher) -> AsyncIterator[None]:
     """Let it publish for the length of a block; what it began goes on after it."""
     task = asyncio.create_task(publisher.run(), name="publisher")
     try:

@@ -207,7 +207,7 @@ class _Play:
         return msgspec.structs.replace(
             self._result(),
             seconds=round(seconds, 3),
-            states=watch.states(),
+            states=watch.states(made.bus.lives),
             samples=samples_of(books, watch.depths, self._begun, seconds),
             account=account,
             latency=latency_of(books, found.troubled),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from itertools import pairwise
 
+from event_monitor.chaos.bus_process import Life
 from event_monitor.chaos.results import StateMark
 from event_monitor.clock import from_iso
 from event_monitor.control.client import SocketClient
@@ -14,6 +17,8 @@ from event_monitor.model import Alert, SystemState, Transition
 from event_monitor.replies import Stats
 
 EACH = 1.0
+DOWN = "DOWN"
+"""What a state is called while no bus runs."""
 DEADLOCK = ("A deadlock was broken", "does not move")
 """Parts of the titles of the alerts by which the watchdog says that something cannot go on."""
 
@@ -61,12 +66,14 @@ class Watch:
         """Let go of the connection."""
         await self._client.close()
 
-    def states(self) -> tuple[StateMark, ...]:
-        """The states since the load began, the one that it began in first."""
-        marks = sorted(
-            (from_iso(one.at) - self.begun, one.to_state.value, one.reason)
-            for one in self.transitions.values()
-        )
+    def states(self, lives: Sequence[Life]) -> tuple[StateMark, ...]:
+        """The states since the load began, the one that it began in first. Between two ``lives`` of the bus
+        it is ``DOWN``."""
+        found = [(from_iso(one.at), one.to_state.value, one.reason) for one in self.transitions.values()]
+        for life, following in pairwise(lives):
+            found.append((life.ended, DOWN, life.how))
+            found.append((following.begun, SystemState.INITIALIZING.value, "started again"))
+        marks = sorted((at - self.begun, state, reason) for at, state, reason in found)
         before = [state for at, state, _ in marks if at <= 0]
         first = StateMark(at=0.0, state=before[-1] if before else SystemState.HEALTHY.value)
         later = [StateMark(at=round(at, 3), state=state, reason=why) for at, state, why in marks if at > 0]

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
+from event_monitor.chaos.notes import Handling, handlings, percentiles
 from event_monitor.clock import from_iso
 from tests.soak import handlers
-from tests.soak.handlers import Handling, handlings
 from tests.soak.publisher import TTL, Entry, read_ledger
 from tests.soak.world import Life
 
@@ -280,15 +279,6 @@ def latencies(
         found[f"{phase}: to the handler"] = percentiles(ways)
         found[f"{phase}: to the answer"] = percentiles(answers)
     return found
-
-
-def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """p50, p95, p99 and the most, in milliseconds."""
-    if len(seconds) < 2:
-        return {}
-    cuts = quantiles(seconds, n=100, method="inclusive")
-    values = {"p50_ms": cuts[49], "p95_ms": cuts[94], "p99_ms": cuts[98], "max_ms": max(seconds)}
-    return {"count": len(seconds), **{name: round(1_000 * value, 2) for name, value in values.items()}}
 
 
 def logged_ids(logs: Path) -> Iterator[int]:

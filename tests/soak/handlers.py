@@ -1,23 +1,18 @@
 """Handlers that the bus under test loads, and the notes by which they are called to account.
 
-Each beginning and each end of a handling is a line of ``handled-TARGET.log``, written with one system
-call, so that no kill can tear it: ``begin|done PID DELIVERY TIME PUBLISHED``. What a handler does wrong is
-read from ``mode-TARGET`` at each call.
+What a handler does wrong is read from ``mode-TARGET`` at each call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
-from pathlib import Path
-from typing import Any, NamedTuple
 
 from event_monitor.bus.within import outcome, publish
+from event_monitor.chaos.notes import directory, note
 from event_monitor.model import Event
 
-DIRECTORY = "EVENT_MONITOR_SOAK"
 SUBSCRIPTIONS = {
     "orders": "soak.order.#",
     "flaky": "soak.flaky",
@@ -30,30 +25,6 @@ SUBSCRIPTIONS = {
 
 # How often a handler fails at an event that is hard to take: most become dead letters, until all is healed.
 POISON = 0.9
-
-_files: dict[str, int] = {}
-
-
-class Handling(NamedTuple):
-    """One line of a handler's notes. ``published`` is the publisher's clock, ``at`` the handler's."""
-
-    step: str
-    pid: int
-    delivery: str
-    at: float
-    published: float
-
-
-def handlings(directory: Path, target: str) -> list[Handling]:
-    """All that a target's handler has noted, in order."""
-    path = directory / f"handled-{target}.log"
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text().splitlines():
-        step, pid, delivery, at, published = line.split(" ")
-        found.append(Handling(step, int(pid), delivery, float(at), float(published)))
-    return found
 
 
 async def orders(event: Event) -> None:
@@ -83,14 +54,14 @@ async def much(event: Event) -> None:
 
 async def chain(event: Event) -> None:
     """Publishes an order and waits for what becomes of it."""
-    _note("chain", "begin", event)
+    note("chain", "begin", event)
     receipt = await publish("soak.order.link", {"name": f"link-{event.id}", "at": time.time()})
     await outcome(receipt.id)
-    _note("chain", "done", event)
+    note("chain", "done", event)
 
 
 async def _handle(target: str, event: Event, work: float = 0.0) -> None:
-    _note(target, "begin", event)
+    note(target, "begin", event)
     if event.payload.get("poison") and _mode("poison") == "on" and random.random() < POISON:
         raise ValueError("this event is hard to take")
     mode, _, value = _mode(target).partition(" ")
@@ -104,25 +75,11 @@ async def _handle(target: str, event: Event, work: float = 0.0) -> None:
         time.sleep(float(value))  # noqa: ASYNC251 - a handler's mistake that the watchdog is to find
     if work:
         await asyncio.sleep(work)
-    _note(target, "done", event)
+    note(target, "done", event)
 
 
 def _mode(target: str) -> str:
     try:
-        return (_directory() / f"mode-{target}").read_text()
+        return (directory() / f"mode-{target}").read_text()
     except FileNotFoundError:
         return "ok"
-
-
-def _note(target: str, step: str, event: Event) -> None:
-    file = _files.get(target)
-    if file is None:
-        path = _directory() / f"handled-{target}.log"
-        file = _files[target] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    published: Any = event.payload.get("at", 0.0)
-    line = f"{step} {os.getpid()} {event.id}:{target} {time.time():.6f} {published:.6f}\n"
-    os.write(file, line.encode())
-
-
-def _directory() -> Path:
-    return Path(os.environ[DIRECTORY])

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from event_monitor.chaos.bus_process import Life
+from event_monitor.chaos.notes import DIRECTORY
 from event_monitor.chaos.proxy import FaultyProxy
 from event_monitor.control.client import SocketClient
 from event_monitor.messages import GetState, Message, QueryServices, Subscribe
@@ -29,7 +31,7 @@ STUB = ROOT / "tests" / "services" / "stub_server.py"
 SUPERVISED = ("tools", "worker")
 REACHED = ("web", "database")
 _TOOL = """read -r event
-echo "done $PPID $EVENT_MONITOR_EVENT_ID:tool 0 0" >> "$EVENT_MONITOR_SOAK/handled-tool.log"
+echo "done $PPID $EVENT_MONITOR_EVENT_ID:tool 0 0 -" >> "$EVENT_MONITOR_NOTES/handled-tool.log"
 """
 _TARGET = {
     "timeout": 2.0,
@@ -41,17 +43,6 @@ _PROBES = {
     "readiness": {"interval": 0.5, "limit": 1.0, "failures": 2},
     "liveness": {"interval": 2.0, "limit": 1.0, "failures": 2},
 }
-
-
-@dataclass
-class Life:
-    """One process of the bus: from when to when (epoch seconds), and how it ended."""
-
-    pid: int
-    begun: float
-    ended: float = 0.0
-    how: str = ""
-    frozen: list[tuple[float, float]] = field(default_factory=list)
 
 
 class Bus:
@@ -76,7 +67,7 @@ class Bus:
     async def start(self) -> None:
         """Start it; returns when it takes connections."""
         environment = {
-            handlers.DIRECTORY: str(self.directory),
+            DIRECTORY: str(self.directory),
             "PYTHONPATH": str(ROOT),
             "CLAUDE_CONFIG_DIR": str(self.directory / "assistant"),
         }
