@@ -46,9 +46,14 @@ class Reader:
                     raise AssertionError(f"{self._page.name}:{block.line}: {error}") from None
                 done += 1
         finally:
-            if self._bus is not None:
-                self._bus.stop()
+            self._end()
         return done
+
+    def _end(self) -> None:
+        """End the bus; the next command starts it again."""
+        if self._bus is not None:
+            self._bus.stop()
+            self._bus = None
 
     def _do(self, block: Block) -> None:
         what, _, rest = (block.mark or "").partition(" ")
@@ -65,6 +70,8 @@ class Reader:
             self._compare(block.text)
         elif what == "until":
             self._wait(rest)
+        elif what == "restart":
+            self._end()
         else:
             raise AssertionError(f"nobody knows what to do with {block.mark!r}")
 

@@ -9,6 +9,7 @@ A comment right before a fenced block says how a test treats it; GitHub does not
   (``home/...``);
 - ``<!-- test: python -->`` the block is a Python program that must succeed;
 - ``<!-- test: until COMMAND -->`` (without a block) waits until that shell command succeeds;
+- ``<!-- test: restart -->`` (without a block) ends the bus and starts it again;
 - ``<!-- test: not run, WHY -->`` the block is left alone.
 """
 
@@ -101,7 +102,7 @@ def _blocks(lines: list[str]) -> Iterator[Block]:
         number += 1
         marked = _MARK.match(line)
         if marked is not None:
-            if marked[1].startswith("until "):
+            if marked[1].startswith("until ") or marked[1] == "restart":
                 yield Block(number, None, "", marked[1])
             else:
                 assert mark is None, f"line {number}: two marks for one block"
