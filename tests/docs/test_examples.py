@@ -41,7 +41,7 @@ def test_every_command_that_is_named_exists(path: Path) -> None:
     for code in read(path).inline_code:
         if not code.startswith("event-cli "):
             continue
-        words = [_STANDING_FOR.get(word, word) for word in shlex.split(code.replace("\\|", "|"))[1:]]
+        words = [_STANDING_FOR.get(word, word) for word in shlex.split(code.partition("\\|")[0])[1:]]
         named = tuple(word for word in words if word != "...")
         if any(path[: len(named)] == named for path in BY_PATH):
             continue
