@@ -23,15 +23,17 @@ _SECONDS_A_FAULT = 3.0
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One thing that goes wrong. ``limit`` is the most seconds that may pass from a heal until the system
-    is HEALTHY and settled. Each fault lasts as planned, and until each of ``felt`` says that it was felt.
-    ``settings`` are what its home has beside the others' (``service`` for each service)."""
+    is HEALTHY and settled. Each fault lasts as planned, and until each of ``felt`` says that it was felt;
+    what each of ``told`` looks for must be there after it. ``settings`` are what its home has beside the
+    others' (``service`` for each service)."""
 
     name: str
     group: Group
     title: str
     limit: float
     plan: Planner
-    felt: tuple[Felt, ...]
+    felt: tuple[Felt, ...] = ()
+    told: tuple[Felt, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     services: tuple[str, ...] = (WEB,)
     rate: float = 100.0
@@ -85,6 +87,16 @@ def unwell(world: World) -> str:
     return "" if world.watch.blind else ailing(world)
 
 
+def silent(world: World) -> str:
+    """The bus does not answer."""
+    return "" if world.watch.blind else "the bus answers"
+
+
+def spooled(world: World) -> str:
+    """Events are written into the spool."""
+    return "" if world.publisher.spooled > world.spooled_before else "nothing is spooled"
+
+
 def refused(*codes: str) -> Felt:
     """A publisher was refused, for one of these reasons."""
 
@@ -104,11 +116,6 @@ def alerted(part: str) -> Felt:
 def rejected(world: World) -> str:
     """The bulkhead of the service that is called has no place for a call."""
     return "" if world.watch.rejected > world.rejected_before else "no call is rejected by a bulkhead"
-
-
-def nothing(world: World) -> str:
-    """Nothing need be felt: that it is not is the point."""
-    return ""
 
 
 BOTH = (WEB, TOOLS)

@@ -39,8 +39,9 @@ class Accepted:
 class Publisher:
     """Publishes ``rate`` events a second for ``orders``, and ``calls_rate`` for each service.
 
-    ``accepted`` is what the bus (or the spool, while ``spools``) has taken, ``refused`` counts by code what
-    it has not. ``socket`` is where the bus is reached: its own, or one of a proxy before it."""
+    ``accepted`` is what the bus (or the spool, while ``spools``) has taken, ``spooled`` counts what the
+    spool has, ``refused`` by code what the bus has not. ``socket`` is where the bus is reached: its own, or
+    one of a proxy before it."""
 
     def __init__(
         self, paths: HomePaths, socket: str, rng: random.Random, *, rate: float, services: tuple[str, ...]
@@ -48,6 +49,7 @@ class Publisher:
         self.rate = rate
         self.calls_rate = 8.0
         self.spools = False
+        self.spooled = 0
         self.accepted: dict[str, Accepted] = {}
         self.refused: Counter[str] = Counter()
         self._paths = paths
@@ -135,6 +137,7 @@ class Publisher:
             try:
                 if self.spools:
                     await asyncio.to_thread(self._spool, event)
+                    self.spooled += 1
                 else:
                     await self._client.request(event)
                 break

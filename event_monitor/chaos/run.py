@@ -14,7 +14,7 @@ import msgspec
 from event_monitor.chaos.account import account_of, latency_of, read_books, samples_of
 from event_monitor.chaos.bus_process import BusDidNotStart
 from event_monitor.chaos.keeper import Keeper
-from event_monitor.chaos.plan import Scenario
+from event_monitor.chaos.plan import Felt, Scenario
 from event_monitor.chaos.points import POINTS, Strike
 from event_monitor.chaos.publisher import publishing
 from event_monitor.chaos.results import Account, FaultMark, Latency, ScenarioResult
@@ -49,6 +49,8 @@ async def run_scenario(
 
 
 class _Play:
+    """One playing of a scenario, step by step; ``run`` once."""
+
     def __init__(
         self, scenario: Scenario, *, seed: int, duration: float, patience: float, tell: Tell
     ) -> None:
@@ -139,18 +141,23 @@ class _Play:
             )
         else:
             self._found.recoveries.append(round(time.time() - healed, 3))
+            await self._look_for(made, self._scenario.told, f"{strike.point} was not told of")
 
     async def _suffer(self, made: World, strike: Strike, began: float) -> None:
         """Let a fault last as planned, and until it was felt."""
         while (left := began + strike.seconds - time.time()) > 0:
             self._say(f"{strike.point}, {left:.1f} s more")
             await asyncio.sleep(min(left, 0.5))
+        await self._look_for(made, self._scenario.felt, f"{strike.point} was not felt")
+
+    async def _look_for(self, made: World, signs: tuple[Felt, ...], complaint: str) -> None:
+        """Look until there are all signs, or for so long that there will be none."""
         latest = time.time() + self._limit
-        while missing := next((text for felt in self._scenario.felt if (text := felt(made))), ""):
+        while missing := next((text for sign in signs if (text := sign(made))), ""):
             if time.time() > latest:
-                self._fail(f"{strike.point} was not felt: {missing}")
+                self._fail(f"{complaint}: {missing}")
                 return
-            self._say(f"{strike.point}, until it is felt")
+            self._say(f"waits: {missing}")
             await asyncio.sleep(POLL)
             await made.watch.look()
 

@@ -7,9 +7,10 @@ from event_monitor.chaos.plan import (
     Scenario,
     ailing,
     alerted,
-    nothing,
     refused,
     rejected,
+    silent,
+    spooled,
     spread,
     unwell,
 )
@@ -120,7 +121,6 @@ SCENARIOS = (
         title="What passes is cut into pieces of a few bytes: nobody need notice",
         limit=8.0,
         plan=spread("network.slice", (1.5, 2.0), amount=(1.0, 5.0)),
-        felt=(nothing,),
     ),
     Scenario(
         name="network-loses-receipts",
@@ -171,7 +171,6 @@ SCENARIOS = (
         title="Each write to the disk takes a fifth of a second",
         limit=10.0,
         plan=spread("store.write.slow", (1.0, 1.8), amount=(0.15, 0.25)),
-        felt=(nothing,),
     ),
     Scenario(
         name="descriptors-out",
@@ -205,7 +204,7 @@ SCENARIOS = (
         title="The machine is suspended and wakes up",
         limit=8.0,
         plan=spread("process.freeze", (0.8, 1.6)),
-        felt=(nothing,),
+        felt=(silent,),
         services=BOTH,
     ),
     Scenario(
@@ -214,7 +213,7 @@ SCENARIOS = (
         title="No bus runs for a while: events wait in the spool",
         limit=10.0,
         plan=spread("process.down", (0.8, 1.5)),
-        felt=(nothing,),
+        felt=(spooled,),
     ),
     Scenario(
         name="service-killed",
@@ -240,7 +239,7 @@ SCENARIOS = (
         title="The database is overwritten: it is set aside and a fresh one begun",
         limit=15.0,
         plan=spread("file.database.damage", (0.0, 0.1), most=1),
-        felt=(nothing,),
+        told=(alerted("Started with a repair"),),
     ),
     Scenario(
         name="state-damaged",
@@ -248,7 +247,8 @@ SCENARIOS = (
         title="The saved state is rubbish when the bus starts",
         limit=10.0,
         plan=spread("file.state.damage", (0.1, 0.3)),
-        felt=(nothing,),
+        felt=(refused("no_bus"),),
+        told=(alerted("Started with a repair"),),
     ),
     Scenario(
         name="rules-broken",
@@ -264,7 +264,6 @@ SCENARIOS = (
         title="The wall clock jumps by hours, there and back",
         limit=8.0,
         plan=spread("clock.jump", (1.0, 1.8), amount=(3_600.0, 90_000.0)),
-        felt=(nothing,),
     ),
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

@@ -46,7 +46,6 @@ class Watch:
 
     async def look(self) -> None:
         """Look once; ``blind`` if the bus does not answer."""
-        self.blind = True
         try:
             stats: Stats = await self._client.request(GetStats())
             self.depths[int(time.time() - self.begun)] = stats.queue_depth
@@ -60,7 +59,7 @@ class Watch:
             self.blind = False
         except EventMonitorError:
             # Being away is what some faults are about; the state is what was seen last.
-            return
+            self.blind = True
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -64,7 +64,8 @@ class World:
     """Everything that a fault can hit. ``gate`` stands between the publisher and the bus.
 
     ``since`` (epoch seconds) is when the present fault began; ``refused_before`` is what the publisher was
-    refused until then, ``rejected_before`` the calls that a bulkhead had no place for."""
+    refused until then, ``rejected_before`` the calls that a bulkhead had no place for, ``spooled_before``
+    what was spooled."""
 
     directory: Path
     bus: BusProcess
@@ -77,12 +78,15 @@ class World:
     since: float = 0.0
     refused_before: Counter[str] = field(default_factory=Counter)
     rejected_before: int = 0
+    spooled_before: int = 0
 
     def struck(self) -> None:
         """A fault begins now."""
         self.since = time.time()
         self.refused_before = Counter(self.publisher.refused)
         self.rejected_before = self.watch.rejected
+        self.spooled_before = self.publisher.spooled
+        self.watch.blind = False
 
     async def subscribe(self) -> None:
         """Register the handlers; they are kept over all lives of the bus. Raises ``EventMonitorError``."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from event_monitor.chaos.keeper import Keeper
-from event_monitor.chaos.plan import Scenario, nothing, spread
+from event_monitor.chaos.plan import Scenario, spread
 from event_monitor.chaos.points import POINTS, Point, Strike
 from event_monitor.chaos.results import ScenarioResult
 from event_monitor.chaos.run import run_scenario
@@ -18,7 +18,9 @@ from event_monitor.chaos.world import World
 from event_monitor.grammar import breaking
 
 # Seconds of load, which leave time for one fault; the machine may be as slow as it likes.
-DURATION, PATIENCE = 1.5, 10.0
+DURATION, PATIENCE = 1.0, 10.0
+# Of times in a result, which have milliseconds.
+ROUNDING = 0.01
 
 
 @pytest.fixture
@@ -51,7 +53,8 @@ async def test_a_scenario_is_survived(name: str, keeper: Keeper) -> None:
     assert [(one.point, one.detail) for one in result.faults] == [(one.point, one.detail) for one in planned]
     assert len(result.recoveries) == len(planned)
     assert all(
-        one.healed - one.began >= plan.seconds for one, plan in zip(result.faults, planned, strict=True)
+        one.healed - one.began > plan.seconds - ROUNDING
+        for one, plan in zip(result.faults, planned, strict=True)
     )
     account = result.account
     assert account.accepted == account.delivered > 0
@@ -83,7 +86,6 @@ async def test_a_lost_event_is_found(keeper: Keeper) -> None:
         title="A handler says that it is done, and is not",
         limit=8.0,
         plan=spread("target.lie", (0.5, 0.5), times=1),
-        felt=(nothing,),
     )
     result = await play(lying, keeper)
     assert result.account.lost == 1
@@ -122,7 +124,6 @@ async def test_a_bus_that_does_not_start_is_told_of(keeper: Keeper) -> None:
         title="Settings that make no sense",
         limit=3.0,
         plan=spread("process.kill", (0.1, 0.1)),
-        felt=(nothing,),
         settings={"queue": {"max_backlog": "many"}},
     )
     result = await asyncio.wait_for(play(wrong, keeper), 120)
