@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from textual import events
 from textual.message import Message
 
 from event_monitor.model import QueueView, RateView, Snapshot, TypeRate
 from event_monitor.widgets import content
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.state_path import last_transition, system
-from event_monitor.widgets.text import Line, Span, clip, time_of_day
+from event_monitor.widgets.text import Line, clip, time_of_day
 from event_monitor.widgets.type_rates import type_rates
 
 
@@ -112,47 +111,3 @@ class SystemPanel(Panel):
     def on_click(self) -> None:
         """Ask for the whole history."""
         self.post_message(self.Opened())
-
-
-class FooterPanel(Panel):
-    """The keys that work here. A click on one is its action."""
-
-    class Chosen(Message):
-        """A key's label was clicked."""
-
-        def __init__(self, action: str) -> None:
-            super().__init__()
-            self.action = action
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._entries: tuple[tuple[str, str, str, bool], ...] = ()
-        self._places: list[tuple[int, int, str]] = []
-
-    def show(self, entries: tuple[tuple[str, str, str, bool], ...]) -> None:
-        """Take (action, key, label, available) for each entry, the most important first."""
-        self._entries = entries
-        self.redraw()
-
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        spans: list[Span] = [Span(" ")]
-        self._places = []
-        at = 1
-        for action, key, label, available in self._entries:
-            text = f"{key} {label}"
-            if at + len(text) + 1 > width:
-                break
-            spans += [
-                Span(key, "key" if available else "dim"),
-                Span(f" {label}", "" if available else "dim"),
-                Span("  "),
-            ]
-            self._places.append((at, at + len(text), action))
-            at += len(text) + 2
-        return [clip(Line(tuple(spans)), width)]
-
-    def on_click(self, event: events.Click) -> None:
-        """Turn a click into the action under it."""
-        for start, end, action in self._places:
-            if start <= event.x < end:
-                self.post_message(self.Chosen(action))

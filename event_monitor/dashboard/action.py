@@ -12,8 +12,8 @@ from textual.binding import Binding
 class Action:
     """Something a person can do. ``keys`` may be empty: then it is in the palette only.
 
-    ``footer`` is its place in the footer (0 is not there), ``changes`` says that it is a command, ``tab``
-    names the tab on which it works (empty: everywhere).
+    ``footer`` is its rank in the footer, the most important 1 (0 is not there), ``changes`` says that it is
+    a command, ``tab`` names the tab on which it works (empty: everywhere).
     """
 
     id: str
@@ -66,10 +66,15 @@ def key_name(key: str) -> str:
     return f"{before}{plus}{_NAMES.get(last, last)}"
 
 
+def act(action_id: str) -> str:
+    """The Textual action that carries an action of the table out."""
+    return f"app.act('{action_id}')"
+
+
 def bindings_of(actions: Iterable[Action]) -> list[Binding]:
     """The actions as Textual bindings; a binding's id is its action's, so that keys can be remapped."""
     return [
-        Binding(action.keys, f"app.act('{action.id}')", action.label, id=action.id, show=False)
+        Binding(action.keys, act(action.id), action.label, id=action.id, show=False)
         for action in actions
         if action.keys
     ]

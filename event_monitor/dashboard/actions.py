@@ -24,7 +24,7 @@ EVERYWHERE = (
         "a",
         "Acknowledge",
         "Mark the selected alert as seen, or the one in the banner",
-        6,
+        7,
         changes=True,
     ),
     Action("acknowledge_all", "", "Acknowledge all", "Mark all alerts as seen", changes=True),
@@ -36,9 +36,9 @@ EVERYWHERE = (
     Action("maintenance_off", "", "Maintenance off", "End planned downtime, with a reason", changes=True),
     Action("resume", "", "Resume", "Go on after the kill switch, with a reason", changes=True),
     Action("state_history", "s", "State history", "The last 100 changes of state and why, refused ones too"),
-    Action("help", "question_mark", "Help", "All keys and what they do", 3),
-    Action("palette", "ctrl+p", "Commands", "Every action by name", 4, palette=False),
-    Action("quit", "q", "Quit", "End the dashboard; a bus inside it stops in order", 8),
+    Action("help", "question_mark", "Help", "All keys and what they do", 2),
+    Action("palette", "ctrl+p", "Commands", "Every action by name", 3, palette=False),
+    Action("quit", "q", "Quit", "End the dashboard; a bus inside it stops in order", 4),
     Action("reload_rules", "", "Reload rules", "Read routing-rules.json again now", changes=True),
     Action(
         "retry_dead_letters",
@@ -83,22 +83,3 @@ def remap(wanted: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
                     keymap.pop(other.id, None)
             others.append(action)
     return keymap, mistakes
-
-
-def footer_entries(
-    keymap: Mapping[str, str], tab: str, *, read_only: bool
-) -> tuple[tuple[str, str, str, bool], ...]:
-    """(action, key, label, available) of a tab's footer, in order."""
-    shown = sorted(
-        (action for action in ACTIONS if action.footer and action.tab in ("", tab)),
-        key=lambda action: action.footer,
-    )
-    return tuple(
-        (
-            action.id,
-            key_name(keymap[action.id].split(",")[0]) if action.id in keymap else action.shown_key,
-            action.label,
-            not (read_only and action.changes),
-        )
-        for action in shown
-    )

@@ -21,10 +21,11 @@ from textual.command import CommandPalette
 from event_monitor.clock import from_iso
 from event_monitor.config import DashboardSettings
 from event_monitor.control.client import Client
-from event_monitor.dashboard.action import key_name
-from event_monitor.dashboard.actions import BY_ID, bindings, footer_entries, remap
+from event_monitor.dashboard.action import act, key_name
+from event_monitor.dashboard.actions import BY_ID, bindings, remap
 from event_monitor.dashboard.announcer import Announcer
 from event_monitor.dashboard.commands import Commands
+from event_monitor.dashboard.footer import footer_keys
 from event_monitor.dashboard.link import BusLink
 from event_monitor.dashboard.memory import Memory
 from event_monitor.dashboard.overview.tab import OverviewTab
@@ -37,8 +38,9 @@ from event_monitor.messages import GetSnapshot
 from event_monitor.model import Alert, Severity, Snapshot, SystemState
 from event_monitor.widgets import content
 from event_monitor.widgets.feed import FeedPanel
+from event_monitor.widgets.footer import FooterPanel
 from event_monitor.widgets.header import HeaderPanel, TabMark
-from event_monitor.widgets.overview import BannerPanel, FooterPanel
+from event_monitor.widgets.overview import BannerPanel
 from event_monitor.widgets.services_panel import ServicesPanel
 from event_monitor.widgets.text import line, plain
 
@@ -58,7 +60,7 @@ class EventMonitorApp(App[int]):
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("ctrl+q", "quit", show=False, priority=True),
+        Binding("ctrl+q", act("quit"), show=False, priority=True),
         Binding("ctrl+c", "quit", show=False),
         *bindings(),
     ]
@@ -129,7 +131,8 @@ class EventMonitorApp(App[int]):
         self.set_keymap(self.keys_of)
         self._choose_layout(self.size.width, self.size.height)
         self.tabs.active.focus_main()
-        self._show_footer()
+        footer = self.query_one(FooterPanel)
+        self.screen.bindings_updated_signal.subscribe(footer, lambda _: self._show_footer())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):
@@ -298,8 +301,10 @@ class EventMonitorApp(App[int]):
         )
 
     def _show_footer(self) -> None:
-        entries = footer_entries(self.keys_of, self.tabs.active.NAME, read_only=self.read_only)
-        self.screen_stack[0].query_one(FooterPanel).show(entries)
+        base = self.screen_stack[0]
+        base.query_one(FooterPanel).show(
+            footer_keys(base, self.keys_of, self.tabs.active.NAME, read_only=self.read_only)
+        )
 
     def _show_loss(self, error: EventMonitorError) -> None:
         """Say that the picture is old and why; keep it."""
@@ -342,7 +347,6 @@ class EventMonitorApp(App[int]):
         tab = await self.tabs.open(name)
         self.link.memory.set("tab", name)
         self._show_header()
-        self._show_footer()
         return tab
 
     async def open_replay(self, since: str, until: str, event_type: str = "") -> None:
@@ -403,9 +407,9 @@ class EventMonitorApp(App[int]):
         """A tab was clicked."""
         self.action_act(f"tab_{message.tab}")
 
-    def on_footer_panel_chosen(self, message: FooterPanel.Chosen) -> None:
+    async def on_footer_panel_chosen(self, message: FooterPanel.Chosen) -> None:
         """The footer was clicked."""
-        self.action_act(message.action)
+        await self.run_action(message.action)
 
 
 def _first_words(alert: Alert | None) -> str:

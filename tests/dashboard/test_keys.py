@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.command import CommandPalette
 
-from event_monitor.dashboard.actions import ACTIONS, BY_ID, footer_entries, key_name, remap
+from event_monitor.dashboard.actions import ACTIONS, key_name, remap
 from event_monitor.dashboard.dialogs import ConfirmDialog, DocumentDialog
 from event_monitor.dashboard.help_dialog import help_lines
 from event_monitor.dashboard.palette import ActionProvider
@@ -279,12 +279,6 @@ def test_no_destructive_action_is_on_a_control_key() -> None:
 
 def test_no_key_has_two_actions() -> None:
     _assert_no_key_twice({})
-
-
-def test_footer_names_actions_of_the_table() -> None:
-    entries = footer_entries({"freeze": "f"}, "overview", read_only=True)
-    assert ("freeze", "f", BY_ID["freeze"].label, True) in entries
-    assert [available for name, _, _, available in entries if name == "acknowledge"] == [False]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,12 @@ class PromptArea(TextArea):
     PromptArea .text-area--cursor-line { background: $background; }
     """
 
+    # Enter, tab, esc and ctrl+c are taken in `_on_key`; here they are for the footer, and for a click there.
     BINDINGS: ClassVar[list[Any]] = [
+        Binding("enter", "enter", "Run"),
+        Binding("tab", "complete(1)", "Complete"),
+        Binding("escape", "leave", "Leave"),
+        Binding("ctrl+c", "interrupt", "Stop"),
         Binding("ctrl+j,alt+enter", "new_line", show=False),
         Binding("pageup", "scroll_output(-1)", show=False),
         Binding("pagedown", "scroll_output(1)", show=False),
@@ -73,7 +78,7 @@ class PromptArea(TextArea):
         """Whether a command runs."""
         self._history = history
         self._at_once: dict[str, Callable[[], None]] = {
-            "enter": self._enter,
+            "enter": self.action_enter,
             "tab": lambda: self.action_complete(1),
             "shift+tab": lambda: self.action_complete(-1),
             "escape": self.action_leave,
@@ -121,7 +126,8 @@ class PromptArea(TextArea):
         event.stop()
         event.prevent_default()
 
-    def _enter(self) -> None:
+    def action_enter(self) -> None:
+        """Carry out what is typed, unless more is to come."""
         if self.engaged or self._is_finished():
             self._back, self._draft = 0, ""
             text = self.text

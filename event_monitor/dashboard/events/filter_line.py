@@ -26,8 +26,8 @@ class FilterField(LineInput):
     """Enter applies and goes back to the list, esc gives the filter up."""
 
     BINDINGS = [
-        Binding("escape", "give_up", show=False),
-        Binding("enter,down", "leave", show=False),
+        Binding("enter,down", "leave", "Apply"),
+        Binding("escape", "give_up", "Clear"),
     ]
 
     class Typed(Message):

@@ -13,8 +13,8 @@ class FilterInput(LineInput):
     """Filters as the person types; enter goes back to the feed and keeps the filter, esc clears it."""
 
     BINDINGS = [
-        Binding("escape", "clear_filter", show=False),
-        Binding("enter,down", "leave", show=False),
+        Binding("enter,down", "leave", "Apply"),
+        Binding("escape", "clear_filter", "Clear"),
     ]
 
     class Typed(Message):
