@@ -13,10 +13,11 @@ from datetime import datetime
 from time import monotonic
 from typing import Any, ClassVar
 
-from textual import events
+from textual import constants, events
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.command import CommandPalette
+from textual.driver import Driver
 
 from event_monitor.clock import from_iso
 from event_monitor.config import DashboardSettings
@@ -50,6 +51,8 @@ logger = logging.getLogger(__name__)
 _PATIENCE = 1.0
 # Seconds between pictures of a bus that is starting.
 _SOON = 0.1
+# What textual-serve asks for.
+_FOR_BROWSERS = "textual.drivers.web_driver:WebDriver"
 _SEVERITIES = {Severity.INFO: "information", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
 
 
@@ -89,6 +92,7 @@ class EventMonitorApp(App[int]):
         self._on_first_paint = on_first_paint
         self._on_first_picture = on_first_picture
         self._on_leaving = on_leaving
+        self._leaving = False
         self.now = now
         self._feed_revision = -1
         self._lost: str | None = None
@@ -137,6 +141,8 @@ class EventMonitorApp(App[int]):
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):
                 loop.add_signal_handler(number, self._leave, number)
+                # The loop's own handler does nothing, and is told of the signal all the same.
+                signal.signal(number, self._see_that_it_ends)
         for mistake in self._key_mistakes:
             logger.warning("%s", mistake)
             self.say(mistake, Severity.WARNING)
@@ -146,13 +152,29 @@ class EventMonitorApp(App[int]):
         if last != OverviewTab.NAME and f"tab_{last}" in BY_ID:
             self.action_act(f"tab_{last}")
 
+    def get_driver_class(self) -> type[Driver]:
+        """What the screen is drawn with: for a browser one that ends with it."""
+        if constants.DRIVER == _FOR_BROWSERS:
+            from event_monitor.dashboard.browser import BrowserDriver
+
+            return BrowserDriver
+        return super().get_driver_class()
+
     def _leave(self, number: int = signal.SIGHUP) -> None:
         """End because of a signal, or because the terminal is gone, in which case nothing more may be
         written to it: Textual waits for ever for such a write."""
-        self._on_leaving()
+        self._see_that_it_ends()
         if number == signal.SIGHUP:
             silence_terminal()
         self.exit()
+
+    def _see_that_it_ends(self, *_: object) -> None:
+        """A signal has come, and it may be that the loop is held up and will not hear of it."""
+        if not self._leaving:
+            self._leaving = True
+            self._on_leaving()
+            if (give_up := getattr(self._driver, "give_up", None)) is not None:
+                give_up()
 
     def on_unmount(self) -> None:
         """Leave the terminal as it was found."""

@@ -20,7 +20,9 @@ def check_terminal() -> str | None:
 
 def trust_the_terminal() -> None:
     """Ask the terminal for its size, whatever a shell has exported: those figures stay as they were when
-    the pane is resized, and they would be believed."""
+    the pane is resized, and they would be believed. For a browser they are the size."""
+    if os.environ.get("TEXTUAL_DRIVER"):
+        return
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
 
