@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from event_monitor.chaos.report_figures import (
     length_of,
+    millis,
     nice_top,
     recovered_at,
     seconds_of,
@@ -183,7 +185,7 @@ def recovery_bar(scenario: ScenarioResult, longest: float, key: str) -> Markup:
     """One row of the chart of recoveries: a bar to the median, a lighter one to the longest, each recovery
     as a dot, and the limit as a line."""
     width, found = 200.0, spread(scenario.recoveries)
-    limit = width * min(scenario.recovery_limit / longest, 1.0)
+    limit = max(2.0, width * min(scenario.recovery_limit / longest, 1.0))
     parts = [tag("line", class_="limit", x1=limit - 1, x2=limit - 1, y1=1.0, y2=13.0)]
     said = f"limit {seconds_of(scenario.recovery_limit)}"
     if found is not None:
@@ -198,6 +200,40 @@ def recovery_bar(scenario: ScenarioResult, longest: float, key: str) -> Markup:
         ]
         said = f"median {seconds_of(found.p50)}, longest {seconds_of(found.longest)}, {said}"
     return svg(width, 14.0, f"Recovery of {scenario.name}", said, *parts, key=key)
+
+
+LATENCY_GOAL = 100.0
+"""Milliseconds below which the p95 is to be while no fault is at work."""
+_FASTEST, _SLOWEST = 0.1, 10_000.0
+
+
+def latency_bar(scenario: ScenarioResult, key: str) -> Markup:
+    """One row of the chart of latencies, on a logarithmic scale from 0.1 ms to 10 s: a bar from the median
+    to the p99 while no fault is at work, the p95 as a dot, the largest of all as a lighter bar, the goal as
+    a line."""
+    width, latency = 200.0, scenario.latency
+
+    def x(value: float) -> float:
+        clamped = min(max(value, _FASTEST), _SLOWEST)
+        return width * math.log(clamped / _FASTEST) / math.log(_SLOWEST / _FASTEST)
+
+    goal = x(LATENCY_GOAL)
+    parts = [tag("line", class_="goal", x1=goal, x2=goal, y1=1.0, y2=13.0)]
+    bars = (
+        ("bar-soft", latency.steady_p50, latency.all_max),
+        ("bar", latency.steady_p50, latency.steady_p99),
+    )
+    for name, low, high in bars:
+        if low is not None and high is not None:
+            wide = max(x(high) - x(low), 1.0)
+            parts.append(tag("rect", class_=name, x=x(low), y=3.0, width=wide, height=8.0))
+    if latency.steady_p95 is not None:
+        parts.append(tag("circle", class_="dot", cx=x(latency.steady_p95), cy=7.0, r=1.8))
+    said = (
+        f"median {millis(latency.steady_p50)}, p95 {millis(latency.steady_p95)}, "
+        f"largest {millis(latency.all_max)}"
+    )
+    return svg(width, 14.0, f"Latency of {scenario.name}", said, *parts, key=key)
 
 
 def cascade_chart(result: CascadeResult, side: CascadeSide, name: str, key: str) -> Markup:

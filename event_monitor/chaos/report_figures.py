@@ -113,7 +113,8 @@ def nice_top(value: float) -> float:
     if value <= 0:
         return 1.0
     size = 10.0 ** math.floor(math.log10(value))
-    return next(step * size for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * size >= value * 0.999)
+    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if size >= 10 else (1, 2, 3, 4, 5, 6, 8, 10)
+    return next(step * size for step in steps if step * size >= value * 0.999)
 
 
 def ticks(longest: float) -> list[float]:

@@ -86,6 +86,7 @@ svg .fault-name{fill:var(--ink);font-weight:600}
 .back{stroke:var(--good);stroke-width:1.4} .back-head{fill:var(--good)}
 svg .back-name{fill:var(--good);font-weight:600}
 .bar{fill:var(--handled)} .bar-soft{fill:var(--handled-fill)} .cascaded{fill:var(--cascaded)}
+.goal{stroke:var(--dim);stroke-width:1;stroke-dasharray:2 2}
 .limit{stroke:var(--bad);stroke-width:1.6} .dot{fill:var(--ink)}
 svg .big{font:600 22px system-ui,sans-serif;fill:var(--ink)} svg .ink{fill:var(--ink)}
 svg .large{font-size:13px}

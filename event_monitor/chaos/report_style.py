@@ -50,7 +50,7 @@ th,td{padding:5px 12px;text-align:right;white-space:nowrap;border-top:1px solid 
 thead th,thead td{border-top:0;color:var(--dim);font-weight:500;font-size:12px}
 th:first-child{text-align:left;position:sticky;left:0;background:var(--card);font-weight:500}
 .pictures th,.pictures td{padding-top:2px;padding-bottom:2px}
-td.picture{width:44%;min-width:110px} td.picture svg{min-width:90px}
+td.picture{width:34%;min-width:110px} td.picture svg{min-width:90px}
 tr.sum th,tr.sum td{font-weight:650;border-top:1.5px solid var(--line)}
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr));gap:14px;
 margin:12px 0;
@@ -59,7 +59,8 @@ figure{margin:0;padding:12px 14px;break-inside:avoid} figcaption{font-weight:600
 footer{margin-top:40px;border-top:1px solid var(--line);padding-top:12px;font-size:13px}
 @media(max-width:560px){main{padding:18px 12px 32px} h1{font-size:22px}
 .cards{grid-template-columns:1fr 1fr} .card{padding:8px 10px} .card strong{font-size:20px}
-th,td{padding:5px 8px} td.picture{width:auto} .pictures{font-size:12px}
+th,td{padding:5px 8px} td.picture{width:auto;min-width:0} td.picture svg{min-width:64px}
+.pictures{font-size:12px} .sides th{white-space:normal}
 .pictures th,.pictures td{padding:5px 5px}
 .pictures td:nth-child(4),.pictures thead th:nth-child(4){display:none}}
 @media print{:root{--paper:#fff;--card:#fff;--ink:#000;color-scheme:light} main{max-width:none;padding:0}
