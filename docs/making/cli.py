@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from event_monitor.__main__ import _parser
+from event_monitor.chaos.command import ListedPoint, ListedScenario
+from event_monitor.chaos.results import ChaosReport
 from event_monitor.cli.batch import Summary
 from event_monitor.dead_letter_replies import Corrected, RetryRun
 from event_monitor.grammar.commands import COMMANDS, GLOBAL_OPTIONS
@@ -70,6 +72,8 @@ _OUTPUTS: dict[str, tuple[Output, ...]] = {
     "dlq edit": (Output(Corrected),),
     "store export": (Output(Event, True, "always JSON lines"),),
     "store import": (Output(ImportedLines),),
+    "chaos": (Output(ChaosReport),),
+    "chaos list": (Output(ListedScenario, True), Output(ListedPoint, True, "after them")),
     "hook": (),
     "repl": (),
     "completion": (),

@@ -9,24 +9,28 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from event_monitor import __version__
+from event_monitor.chaos.cascade import run_cascade
 from event_monitor.chaos.keeper import Keeper
 from event_monitor.chaos.plan import Scenario
 from event_monitor.chaos.points import POINTS
 from event_monitor.chaos.progress import Progress
-from event_monitor.chaos.results import ChaosReport, ScenarioResult
+from event_monitor.chaos.results import CascadeResult, ChaosReport, ScenarioResult
 from event_monitor.chaos.run import run_scenario
 from event_monitor.chaos.scenarios import SCENARIOS
 from event_monitor.errors import EventMonitorError
-from event_monitor.grammar.breaking import DURATION, PATIENCE, SEED
+from event_monitor.grammar.breaking import CASCADE, DURATION, PATIENCE, SEED
 
 INTERRUPTED = 130
+COMPARISON = "A chain of services in which one fails: without the resilience layer, and with it"
+# Of a scenario's length is the comparison's, which has several faults.
+_COMPARED = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -49,19 +53,22 @@ def chosen(names: Sequence[str]) -> list[Scenario]:
     return [one for one in SCENARIOS if not names or one.name in names or one.group in names]
 
 
+def cascades(names: Sequence[str]) -> bool:
+    """Whether the comparison is among them."""
+    return not names or CASCADE in names
+
+
 def run_command(wanted: Wanted) -> int:
     """Run, print the report, and answer the exit status: 0 passed, 1 failed, 130 interrupted."""
-    scenarios = chosen(wanted.scenarios)
-    progress = Progress(len(scenarios))
-    results: list[ScenarioResult] = []
+    run = _Run(wanted)
     began, started_at = time.monotonic(), _now()
     try:
         with Keeper(Path(wanted.home).absolute() if wanted.home else None, keep=wanted.keep) as keeper:
             if wanted.keep or wanted.home:
-                progress.say(f"its homes are kept in {keeper.directory}")
-            whole = asyncio.run(_play(scenarios, wanted, keeper, progress, results.append))
+                run.progress.say(f"its homes are kept in {keeper.directory}")
+            whole = asyncio.run(run.play(keeper))
     except EventMonitorError as error:
-        progress.say(f"event-cli: {error}")
+        run.progress.say(f"event-cli: {error}")
         return 1
     report = ChaosReport(
         version=__version__,
@@ -70,43 +77,67 @@ def run_command(wanted: Wanted) -> int:
         started_at=started_at,
         seconds=round(time.monotonic() - began, 1),
         machine=f"{platform.platform(terse=True)}, {os.cpu_count()} CPUs, Python {platform.python_version()}",
-        scenarios=tuple(results),
+        scenarios=tuple(run.results),
+        cascade=run.cascade,
     )
     _show(report, wanted)
     if not whole:
-        progress.say(f"interrupted: {len(results)} of {len(scenarios)} scenarios were run")
+        run.progress.say(f"interrupted: {run.done} of {run.total} scenarios were run")
         return INTERRUPTED
     return 0 if report.passed else 1
 
 
-async def _play(
-    scenarios: Sequence[Scenario],
-    wanted: Wanted,
-    keeper: Keeper,
-    progress: Progress,
-    done: Callable[[ScenarioResult], None],
-) -> bool:
-    """Play one after the other; answers whether all were."""
-    task = asyncio.current_task()
-    assert task is not None
-    with _cancelled_by_signals(task):
-        try:
-            for scenario in scenarios:
-                progress.begin(scenario.name)
-                result = await run_scenario(
-                    scenario,
-                    keeper,
-                    seed=wanted.seed,
-                    duration=wanted.duration,
-                    patience=wanted.patience,
-                    tell=progress.step,
-                )
-                progress.done(result)
-                done(result)
-        except asyncio.CancelledError:
-            task.uncancel()
-            return False
-    return True
+class _Run:
+    """What is played, and what has come of it so far."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._scenarios = chosen(wanted.scenarios)
+        self._cascades = cascades(wanted.scenarios)
+        self.results: list[ScenarioResult] = []
+        self.cascade: CascadeResult | None = None
+        self.total = len(self._scenarios) + self._cascades
+        self.progress = Progress(self.total)
+
+    @property
+    def done(self) -> int:
+        """How many were played to their end."""
+        return len(self.results) + (self.cascade is not None)
+
+    async def play(self, keeper: Keeper) -> bool:
+        """Play one after the other; answers whether all were."""
+        task = asyncio.current_task()
+        assert task is not None
+        with _cancelled_by_signals(task):
+            try:
+                for scenario in self._scenarios:
+                    await self._play(scenario, keeper)
+                if self._cascades:
+                    await self._compare()
+            except asyncio.CancelledError:
+                task.uncancel()
+                return False
+        return True
+
+    async def _play(self, scenario: Scenario, keeper: Keeper) -> None:
+        wanted = self._wanted
+        self.progress.begin(scenario.name)
+        result = await run_scenario(
+            scenario,
+            keeper,
+            seed=wanted.seed,
+            duration=wanted.duration,
+            patience=wanted.patience,
+            tell=self.progress.step,
+        )
+        self.progress.done(result)
+        self.results.append(result)
+
+    async def _compare(self) -> None:
+        self.progress.begin(CASCADE)
+        seconds = _COMPARED * self._wanted.duration
+        self.cascade = await run_cascade(self._wanted.seed, seconds, self.progress.step)
+        self.progress.compared(self.cascade)
 
 
 @contextlib.contextmanager
@@ -140,27 +171,49 @@ def command_line(wanted: Wanted) -> str:
 
 def _show(report: ChaosReport, wanted: Wanted) -> None:
     text = msgspec.json.format(msgspec.json.encode(report)).decode()
-    sys.stdout.write(f"{text}\n")
+    _print(f"{text}\n")
     if wanted.report:
         Path(wanted.report).write_text(f"{text}\n")
 
 
+class ListedScenario(msgspec.Struct, frozen=True):
+    """A scenario, and what goes wrong in it."""
+
+    scenario: str
+    group: str
+    title: str
+
+
+class ListedPoint(msgspec.Struct, frozen=True):
+    """A fault point, and what is spoilt there."""
+
+    point: str
+    summary: str
+
+
 def list_all(output: str) -> int:
     """Print the scenarios and the fault points, a line each."""
+    scenarios = [ListedScenario(one.name, one.group, one.title) for one in SCENARIOS]
+    scenarios.append(ListedScenario(CASCADE, CASCADE, COMPARISON))
+    points = [ListedPoint(one.name, one.summary) for one in POINTS.values()]
     if output == "json":
-        for scenario in SCENARIOS:
-            row = {"scenario": scenario.name, "group": scenario.group, "title": scenario.title}
-            sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
-        for point in POINTS.values():
-            row = {"point": point.name, "summary": point.summary}
-            sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+        lines = [msgspec.json.encode(one).decode() for one in (*scenarios, *points)]
+    else:
+        lines = ["scenarios, by group"]
+        lines += [f"  {one.group:10}  {one.scenario:24}  {one.title}" for one in scenarios]
+        lines += ["", "fault points"]
+        lines += [f"  {one.point:26}  {one.summary}" for one in points]
+    return _print("".join(f"{line}\n" for line in lines))
+
+
+def _print(text: str) -> int:
+    """Write to stdout, unless nobody reads it any more."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(text)
+        sys.stdout.flush()
         return 0
-    sys.stdout.write("scenarios, by group\n")
-    for scenario in SCENARIOS:
-        sys.stdout.write(f"  {scenario.group:10}  {scenario.name:24}  {scenario.title}\n")
-    sys.stdout.write("\nfault points\n")
-    for point in POINTS.values():
-        sys.stdout.write(f"  {point.name:26}  {point.summary}\n")
+    # The interpreter would try again at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 0
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from statistics import median
 
-from event_monitor.chaos.results import ScenarioResult
+from event_monitor.chaos.results import CascadeResult, ScenarioResult
 from event_monitor.grammar.text import clip, plain
 
 _OFTEN = 0.1
@@ -52,6 +52,14 @@ class Progress:
                 f"recovered in {median(result.recoveries or (0.0,)):.1f} s (at most {slowest:.1f} s)"
             )
         self._write(plain(f"{self._head}  {result.seconds:4.1f} s  {said}"))
+
+    def compared(self, result: CascadeResult) -> None:
+        """The comparison has ended."""
+        off, on, ratio = result.off.cascaded, result.on.cascaded, result.ratio
+        share = f", {ratio:.0%}" if ratio is not None else ""
+        verdict = "passed" if ratio is not None and ratio <= 0.5 else "FAILED"
+        text = f"{off:,} failures spread without the layer, {on:,} with it{share}"
+        self._write(plain(f"{self._head}  {result.seconds:4.1f} s  {verdict}  {text}"))
 
     def say(self, text: str) -> None:
         """A line of its own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from event_monitor.grammar.spec import Argument, Command, Example, Option
 
 GROUPS = ("services", "network", "exhaustion", "recovery")
+CASCADE = "cascade"
 SCENARIOS = (
     *("service-dies", "service-hangs", "service-flaps", "service-errors"),
     *("target-fails", "target-hangs", "target-blocks"),
@@ -27,7 +28,7 @@ BREAKING = (
                 name="scenario",
                 required=False,
                 many=True,
-                choices=(*GROUPS, *SCENARIOS),
+                choices=(*GROUPS, CASCADE, *SCENARIOS),
                 help="scenarios, or groups of them (default: all); event-cli chaos list shows them",
             ),
         ),
@@ -70,7 +71,8 @@ BREAKING = (
         notes="Each scenario has a bus of its own on a fresh home, which is removed at the end; your home is "
         "neither read nor written. With --home the homes are made in that directory, which must not exist, "
         "and stay. Exits 1 if an event was lost, if something deadlocked, or if the system was not HEALTHY "
-        "again in the time that the scenario states.",
+        "again in the time that the scenario states. cascade is a comparison, once without the resilience "
+        "layer and once with it: it must let at most half as many failures spread.",
     ),
     Command(
         path=("chaos", "list"),

@@ -86,6 +86,16 @@ def test_it_prints_a_report_and_leaves_nothing(temporary: Path, tmp_path: Path) 
     assert nothing_left(temporary)
 
 
+def test_the_comparison_is_part_of_the_report(temporary: Path) -> None:
+    status, out, errors = run(temporary, "cascade", "--duration", "1")
+    found = json.loads(out)
+    assert found["scenarios"] == []
+    off, on = found["cascade"]["off"], found["cascade"]["on"]
+    # How many is a matter of the machine; that they are told, and that the status says the same, is not.
+    assert f"{off['cascaded']:,} failures spread without the layer, {on['cascaded']:,} with it" in errors
+    assert (status == 0) is (0 < off["cascaded"] >= 2 * on["cascaded"])
+
+
 def test_the_users_home_is_neither_read_nor_written(temporary: Path, tmp_path: Path) -> None:
     user = tmp_path / "user"
     home = user / ".claude"
@@ -187,7 +197,7 @@ def test_the_list_names_scenarios_and_points(temporary: Path) -> None:
         assert sum(line.split()[0:2].count(name) for line in out.splitlines() if line.strip()) == 1
     status, out, _ = run(temporary, "list")
     assert status == 0
-    assert {json.loads(line).get("scenario") for line in out.splitlines()} - {None} == set(BY_NAME)
+    assert {json.loads(line).get("scenario") for line in out.splitlines()} - {None} == {*BY_NAME, "cascade"}
 
 
 def test_the_prompt_says_where_to_run_it(tmp_path: Path) -> None:
