@@ -28,8 +28,10 @@ def render(diagrams: Sequence[Block], directory: Path) -> list[Path]:
     if browser is None or not RENDERER.exists():
         _give_up(f"{'Chromium' if browser is None else RENDERER} is not installed: run .ci/run")
     settings = directory / "browser.json"
-    # In a container there is no user namespace to build a sandbox from; what is drawn is our own.
-    settings.write_text(json.dumps({"executablePath": browser, "args": ["--no-sandbox"]}))
+    # In a container there is no user namespace to build a sandbox from, and little shared memory; what is
+    # drawn is our own.
+    flags = ["--no-sandbox", "--disable-dev-shm-usage"]
+    settings.write_text(json.dumps({"executablePath": browser, "args": flags}))
     page = directory / "all.md"
     page.write_text("\n".join(f"```mermaid\n{diagram.text}```\n" for diagram in diagrams))
     kind = os.environ.get("EVENT_MONITOR_DIAGRAMS_AS", "svg")
