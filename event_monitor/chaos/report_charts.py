@@ -78,7 +78,7 @@ def _faults(panel: Panel, faults: Iterable[FaultMark], bottom: float) -> Markup:
         parts.append(tag("line", class_="fault-edge", x1=left, x2=left, y1=panel.top, y2=bottom))
         middle = left + width / 2
         if middle - last >= 12:
-            parts.append(tag("text", str(number), class_="fault-name mid", x=middle, y=panel.top + 11))
+            parts.append(tag("text", str(number), class_="fault-name mid", x=middle, y=panel.bottom + 11))
             last = middle
     return "".join(parts)
 
@@ -259,7 +259,7 @@ def cascade_chart(result: CascadeResult, side: CascadeSide, name: str, key: str)
     right = width - _RIGHT
     return svg(
         width,
-        208.0,
+        221.0,
         f"{name}: visitors answered and failures that cascaded, each second",
         f"{whole(side.answered)} of {whole(side.calls)} visitors answered; {whole(side.cascaded)} calls to "
         f"services without a fault failed. Faults: {'; '.join(mark.detail for mark in result.faults)}.",
@@ -269,7 +269,7 @@ def cascade_chart(result: CascadeResult, side: CascadeSide, name: str, key: str)
         tag("line", class_="axis", x1=_LEFT, x2=right, y1=down.top, y2=down.top),
         tag("text", text(f"{down.highest:g}"), class_="end", x=_LEFT - 4, y=down.bottom),
         tag("text", "0", class_="end", x=_LEFT - 4, y=down.top + 7),
-        tag("text", "failures that cascaded, each second", x=_LEFT + 2, y=down.bottom - 2),
+        tag("text", "failures that cascaded, each second", x=_LEFT + 2, y=216.0),
         _axis(down, 203.0),
         key=key,
     )

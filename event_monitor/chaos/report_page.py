@@ -70,7 +70,7 @@ def _header(report: ChaosReport) -> Markup:
         ),
         _card("lost", whole(account.lost), f"{whole(account.delivered)} delivered", good=not account.lost),
         _card(
-            "deadlocks", whole(found.deadlocks), f"{found.faults} faults injected", good=not found.deadlocks
+            "deadlocks", whole(found.deadlocks), f"faults injected: {found.faults}", good=not found.deadlocks
         ),
     ]
     if found.recovery is not None:
@@ -87,11 +87,11 @@ def _header(report: ChaosReport) -> Markup:
         ratio = report.cascade.ratio
         cards.append(
             _card(
-                "cascades with the layer",
+                "what cascades",
                 share(ratio, 0) if ratio is not None else NOTHING,
-                f"{whole(report.cascade.on.cascaded)} failures, "
-                f"{whole(report.cascade.off.cascaded)} without it",
-                good=ratio is not None and ratio <= 0.5,
+                f"{whole(report.cascade.on.cascaded)} failures with the layer, "
+                f"{whole(report.cascade.off.cascaded)} without",
+                good=report.cascade.halved,
             )
         )
     said = (
@@ -125,9 +125,6 @@ def _card(label: str, value: str, below: str, *, good: bool = True) -> Markup:
 
 
 def _failed(report: ChaosReport) -> Markup:
-    failed = [scenario for scenario in report.scenarios if scenario.failures]
-    if not failed:
-        return ""
     lines = [
         tag(
             "li",
@@ -137,6 +134,11 @@ def _failed(report: ChaosReport) -> Markup:
         for place, scenario in enumerate(report.scenarios)
         if scenario.failures
     ]
+    if report.cascade is not None and not report.cascade.halved:
+        said = tag("p", text(cascade_verdict(report.cascade)))
+        lines.append(tag("li", tag("a", "cascade", href="#cascade"), said))
+    if not lines:
+        return ""
     return tag("section", tag("h2", "What failed"), tag("ul", *lines), class_="failed")
 
 
@@ -354,7 +356,6 @@ def _table(headings: Sequence[str], rows: Sequence[Markup], title: str, *, pictu
 
 
 def _cascade(result: CascadeResult) -> Markup:
-    halved = result.ratio is not None and result.ratio <= 0.5
     rows = [
         tag(
             "tr",
@@ -388,7 +389,7 @@ def _cascade(result: CascadeResult) -> Markup:
         tag("h2", "Does one fault take others with it?"),
         tag(
             "p",
-            _mark(halved, "halved at least" if halved else "not halved"),
+            _mark(result.halved, "halved at least" if result.halved else "not halved"),
             " ",
             text(cascade_verdict(result)) + ".",
         ),
@@ -424,6 +425,7 @@ def _cascade(result: CascadeResult) -> Markup:
             ),
             class_="sides",
         ),
+        id="cascade",
     )
 
 

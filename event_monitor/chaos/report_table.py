@@ -153,7 +153,12 @@ def _cascade(result: CascadeResult, width: int) -> str:
         f"  {pad(label, widths[0])}  {pad(off, widths[1], right=True)}  {pad(on, widths[2], right=True)}"
         for label, off, on in rows
     ]
-    return "\n".join([_wrapped(f"cascade: {cascade_verdict(result)}", width), *lines])
+    return "\n".join(
+        [
+            _wrapped(f"cascade {'passed' if result.halved else 'FAILED'}: {cascade_verdict(result)}", width),
+            *lines,
+        ]
+    )
 
 
 def _origin(report: ChaosReport, width: int) -> str:

@@ -131,6 +131,11 @@ class CascadeResult(msgspec.Struct, frozen=True, kw_only=True):
         """Cascaded failures with the layer, as a share of those without; None if there were none."""
         return self.on.cascaded / self.off.cascaded if self.off.cascaded else None
 
+    @property
+    def halved(self) -> bool:
+        """Whether the layer at least halved what cascades; not if nothing does without it."""
+        return self.ratio is not None and self.ratio <= 0.5
+
 
 class ChaosReport(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run. ``command`` repeats it."""
@@ -146,8 +151,6 @@ class ChaosReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """Whether each scenario did, and the layer at least halved what cascades. Where nothing cascades
-        without it, nothing is shown."""
-        ratio = self.cascade.ratio if self.cascade is not None else 0.0
-        halved = ratio is not None and ratio <= 0.5
+        """Whether each scenario did, and the layer at least halved what cascades."""
+        halved = self.cascade is None or self.cascade.halved
         return halved and not any(scenario.failures for scenario in self.scenarios)

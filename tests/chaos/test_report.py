@@ -23,7 +23,7 @@ from event_monitor.chaos.results import (
     StateMark,
 )
 from event_monitor.grammar.text import width_of
-from tests.chaos.made_up import CASCADE, FAILED, OFF, SCENARIO, report
+from tests.chaos.made_up import CASCADE, FAILED, OFF, ON, SCENARIO, report
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = "</title></style><script>alert(1)</script><img src=x onerror='alert(2)'>\x1b[31m\x00\u202e&amp;\""
@@ -154,6 +154,7 @@ def test_the_page_is_whole_and_needs_nothing_else() -> None:
 
 def test_each_link_leads_somewhere_and_each_id_is_there_once() -> None:
     seen = Seen(as_html(report(SCENARIO, FAILED)))
+    assert "cascade" in {attributes.get("id") for _, attributes in seen.tags}
     ids = [attributes["id"] for _, attributes in seen.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     targets = [attributes["href"] for _, attributes in seen.tags if "href" in attributes]
@@ -249,6 +250,20 @@ def test_a_run_without_anything_is_drawn_too() -> None:
         assert form(empty)
     bare = msgspec.structs.replace(CASCADE, off=msgspec.structs.replace(OFF, cascaded=0, per_second=()))
     assert "shows nothing" in Seen(as_html(report(cascade=bare))).text
+
+
+def test_a_run_fails_by_its_cascades_alone_and_says_so() -> None:
+    for cascaded in (81, 0):
+        off = msgspec.structs.replace(OFF, cascaded=160 if cascaded else 0)
+        worse = msgspec.structs.replace(CASCADE, off=off, on=msgspec.structs.replace(ON, cascaded=cascaded))
+        failed = report(cascade=worse)
+        assert not failed.passed
+        assert as_table(failed).startswith("FAILED: 1 of 1 scenarios") and "cascade FAILED" in as_table(
+            failed
+        )
+        page = as_html(failed)
+        assert "What failed" in page and "not halved" in page and 'href="#cascade"' in page
+    assert "What failed" not in as_html(report())
 
 
 # --- the picture, and the files ---------------------------------------------------------------
