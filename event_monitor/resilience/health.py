@@ -14,7 +14,11 @@ from dataclasses import dataclass, field
 from event_monitor.resilience.listeners import tell
 
 Probe = Callable[[], Awaitable[None]]
-"""Returns if all is well and raises what is wrong."""
+"""Returns if all is well and raises what is wrong, or ``Undecided``."""
+
+
+class Undecided(Exception):
+    """A probe could not find out: its turn counts neither way, as one that was skipped."""
 
 
 class CheckKind(enum.StrEnum):
@@ -68,8 +72,9 @@ class CheckResult:
 
 @dataclass(slots=True)
 class CheckCounters:
-    """What became of one kind of check. ``skipped`` turns came while the one before still ran,
-    ``late`` ones among the ``failed`` had no answer within their limit; ``changes`` are the verdict's."""
+    """What became of one kind of check. ``skipped`` turns came while the one before still ran, or found
+    nothing out; ``late`` ones among the ``failed`` had no answer within their limit; ``changes`` are the
+    verdict's."""
 
     checks: int = 0
     failed: int = 0
@@ -180,6 +185,9 @@ class HealthMonitor:
         try:
             async with scope:
                 await self.probes[kind]()
+        except Undecided:
+            counters.skipped += 1
+            return False
         except Exception as raised:  # noqa: BLE001 - whatever a probe raises is its verdict
             error = _told(raised)
         if scope.expired():

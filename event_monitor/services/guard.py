@@ -24,7 +24,15 @@ from event_monitor.resilience.breaker import (
 from event_monitor.resilience.budget import RetryBudget
 from event_monitor.resilience.bulkhead import Bulkhead
 from event_monitor.resilience.fallback import Answer, AnswerCache, FallbackChain, Step
-from event_monitor.resilience.health import CheckKind, CheckPolicy, CheckResult, Health, HealthMonitor, Probe
+from event_monitor.resilience.health import (
+    CheckKind,
+    CheckPolicy,
+    CheckResult,
+    Health,
+    HealthMonitor,
+    Probe,
+    Undecided,
+)
 from event_monitor.resilience.pipeline import Pipeline
 from event_monitor.resilience.retry import PermanentError, RetryPolicy
 from event_monitor.resilience.tally import told
@@ -203,6 +211,11 @@ class ServiceGuard:
             self._raised = None
             try:
                 await probe()
+            except Undecided:
+                if self._permit is not None:
+                    self._permit.release()
+                    self._permit = None
+                raise
             except Exception as error:
                 self._raised = error
                 raise

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from event_monitor.config import RestartSettings
-from event_monitor.resilience.health import CheckKind, Probe
+from event_monitor.resilience.health import CheckKind, Probe, Undecided
 from event_monitor.services.base import ServiceDown, ServiceError
 from event_monitor.services.guardian import Guardian
 from event_monitor.services.mcp_session import McpSession
@@ -43,6 +43,7 @@ class McpService:
         self._wire: Wire | None = None
         self._opening: asyncio.Task[McpSession] | None = None
         self._calls = 0
+        self._answers_seen = 0
         self._supervisor = Supervisor(
             command,
             guardian,
@@ -109,6 +110,7 @@ class McpService:
         child.on_end = ended
         child.exited.add_done_callback(lambda _: wire.close("its process has ended"))
         self._wire = wire
+        self._answers_seen = 0
         self._opening = asyncio.create_task(self._open(child, wire), name=f"mcp-open-{self.name}")
         self._opening.add_done_callback(_look)
 
@@ -159,9 +161,13 @@ class McpService:
         session = self._open_session()
         if session is None:
             raise ServiceDown("it is still starting")
+        assert self._wire is not None
         # Servers that do one thing at a time would answer late, and some end the call (go-sdk#979).
         if not self._calls:
             await session.ping()
+        elif self._answers_seen == self._wire.counters.answers:
+            raise Undecided("a call is under way, and nothing was answered since the last look")
+        self._answers_seen = self._wire.counters.answers
 
 
 def _look(opening: asyncio.Task[McpSession]) -> None:

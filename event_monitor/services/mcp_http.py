@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from event_monitor.resilience.health import CheckKind, Probe
+from event_monitor.resilience.health import CheckKind, Probe, Undecided
 from event_monitor.resilience.locks import TrackedLock
 from event_monitor.services.base import CallerError, ServiceDown, ServiceError
 from event_monitor.services.http_client import AT_ONCE, HttpClient, Reply
@@ -123,6 +124,8 @@ class McpHttpService:
         self._session: McpSession | None = None
         self._opening = TrackedLock(f"session of {name}")
         self._calls = 0
+        self._answered = 0
+        self._seen: dict[CheckKind, int] = {}
         self._needs_auth = False
 
     async def start(self) -> None:
@@ -138,13 +141,15 @@ class McpHttpService:
         await self.stop()
 
     def probes(self) -> Mapping[CheckKind, Probe]:
-        return dict.fromkeys(CheckKind, self._check)
+        return {kind: partial(self._check, kind) for kind in CheckKind}
 
     async def call(self, operation: str, **arguments: Any) -> Any:
         """A tool's result, or a method's if ``operation`` has a slash in it."""
         self._calls += 1
         try:
-            return await (await self._open()).call(operation, arguments)
+            result = await (await self._open()).call(operation, arguments)
+            self._answered += 1
+            return result
         except SessionEnded:
             self._session = None
             raise
@@ -171,8 +176,11 @@ class McpHttpService:
                 self._session = session
             return self._session
 
-    async def _check(self) -> None:
+    async def _check(self, kind: CheckKind) -> None:
         if self._calls and self._session is not None:
+            seen, self._seen[kind] = self._seen.get(kind), self._answered
+            if self._answered == seen:
+                raise Undecided("a call is under way, and none was answered since the last look")
             return
         try:
             await self._ask()

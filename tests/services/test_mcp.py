@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -11,9 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from event_monitor.config import RestartSettings
-from event_monitor.resilience.health import CheckKind
+from event_monitor.clock import LoopClock
+from event_monitor.config import (
+    BreakerSettings,
+    ProbeSettings,
+    RestartSettings,
+    RetrySettings,
+    ServiceProbes,
+    ServiceSettings,
+)
+from event_monitor.resilience import DeadlineExceeded
+from event_monitor.resilience.breaker import BreakerState
+from event_monitor.resilience.health import CheckKind, Health, Undecided
 from event_monitor.services.base import CallerError, ServiceDown, ServiceError
+from event_monitor.services.guard import ServiceGuard
 from event_monitor.services.guardian import Guardian
 from event_monitor.services.mcp import McpService
 from event_monitor.services.supervisor import Grace
@@ -200,9 +212,42 @@ async def test_no_probe_is_sent_while_a_call_is_in_flight(make: Make) -> None:
     call = asyncio.create_task(service.call("slow", seconds=0.3))
     await until(lambda: service.describe()["traffic"]["requests"] >= 3)
     for _ in range(5):
-        await check(service, CheckKind.READINESS)
+        with contextlib.suppress(Undecided):
+            await check(service, CheckKind.READINESS)
     await call
     assert (await service.call("pings"))["content"][0]["text"] == "0"
+
+
+async def test_a_probe_beside_calls_that_nobody_answers_is_no_success(make: Make) -> None:
+    """It would end each row of failures: the breaker of a server that hangs under load would never open."""
+    service = make()
+    quick = ProbeSettings(interval=0.05, limit=10.0)
+    settings = ServiceSettings(
+        name="stub",
+        kind="mcp",
+        breaker=BreakerSettings(failure_threshold=3, failure_rate=None),
+        retry=RetrySettings(max_retries=0),
+        probes=ServiceProbes(startup=quick, readiness=quick),
+    )
+    guard = ServiceGuard(settings, service, timeout=0.3, clock=LoopClock(asyncio.get_running_loop()))
+    await guard.start()
+    try:
+        await until(lambda: guard.verdicts()[1] is Health.PASS)
+        turns = guard.monitor.counters(CheckKind.READINESS)
+        os.kill(service.describe()["pid"], signal.SIGSTOP)
+        under_way = asyncio.create_task(service.call("echo"))
+        for _ in range(3):
+            assert guard.breaker.state is BreakerState.CLOSED
+            with pytest.raises(DeadlineExceeded):
+                await guard.call("echo")
+            before = turns.checks + turns.skipped
+            await until(lambda before=before: turns.checks + turns.skipped >= before + 3)  # type: ignore[misc]
+        assert guard.breaker.state is BreakerState.OPEN
+        assert guard.verdicts()[1] is Health.PASS
+        os.kill(service.describe()["pid"], signal.SIGCONT)
+        await under_way
+    finally:
+        await guard.stop()
 
 
 async def test_restarting_by_hand_gives_a_new_process(make: Make) -> None:
