@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import shutil
 import signal
 import sys
 import time
@@ -21,6 +22,8 @@ from event_monitor.chaos.keeper import Keeper
 from event_monitor.chaos.plan import Scenario
 from event_monitor.chaos.points import POINTS
 from event_monitor.chaos.progress import Progress
+from event_monitor.chaos.report import as_json, as_table, write_report
+from event_monitor.chaos.report_table import WIDE
 from event_monitor.chaos.results import CascadeResult, ChaosReport, ScenarioResult
 from event_monitor.chaos.run import run_scenario
 from event_monitor.chaos.scenarios import SCENARIOS
@@ -170,10 +173,10 @@ def command_line(wanted: Wanted) -> str:
 
 
 def _show(report: ChaosReport, wanted: Wanted) -> None:
-    text = msgspec.json.format(msgspec.json.encode(report)).decode()
-    _print(f"{text}\n")
+    width = shutil.get_terminal_size().columns
+    _print(as_json(report) if wanted.output == "json" else as_table(report, min(width, WIDE)))
     if wanted.report:
-        Path(wanted.report).write_text(f"{text}\n")
+        write_report(report, wanted.report)
 
 
 class ListedScenario(msgspec.Struct, frozen=True):

@@ -46,6 +46,12 @@ def _report(path: str | None) -> str | None:
     """The file to write, of which it is found out now, not after minutes, that it cannot be."""
     if path is None:
         return None
+    from event_monitor.chaos.report import format_of
+
+    try:
+        format_of(path)
+    except ValueError as error:
+        raise InvalidRequest(f"--report: {error}", "name another file") from None
     directory = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path) or not os.access(directory, os.W_OK):
         raise InvalidRequest(f"--report: {path} cannot be written", "name a file in a directory of yours")

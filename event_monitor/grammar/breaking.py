@@ -51,7 +51,7 @@ BREAKING = (
                 name="report",
                 metavar="FILE",
                 source="files",
-                help="write the report there as well, as JSON (.json)",
+                help="write the report there as well: a page (.html), a picture (.svg), .json or .txt",
             ),
             Option(
                 name="patience",
@@ -63,9 +63,9 @@ BREAKING = (
             Option(name="keep", kind="flag", help="leave the homes for a look at them, and say where"),
         ),
         examples=(
-            Example("event-cli chaos", "all scenarios, in about four minutes"),
+            Example("event-cli chaos", "all scenarios, in about five minutes"),
             Example("event-cli chaos recovery --seed 7", "one group, with other faults at other times"),
-            Example("event-cli chaos bus-killed --report report.json", "one, with its report in a file"),
+            Example("event-cli chaos --report report.html", "all, with a page to look at"),
             Example("event-cli chaos list", "scenarios and fault points, a line each"),
         ),
         notes="Each scenario has a bus of its own on a fresh home, which is removed at the end; your home is "

@@ -86,6 +86,16 @@ def test_it_prints_a_report_and_leaves_nothing(temporary: Path, tmp_path: Path) 
     assert nothing_left(temporary)
 
 
+def test_a_person_gets_a_table_and_a_page(temporary: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    words = ("network-slices", *QUICK, "--report", str(page), "--output", "table")
+    status, out, errors = run(temporary, *words)
+    assert status == 0, errors
+    assert "network-slices" in out
+    assert page.read_text().startswith("<!doctype html>")
+    assert "network-slices" in page.read_text()
+
+
 def test_the_comparison_is_part_of_the_report(temporary: Path) -> None:
     status, out, errors = run(temporary, "cascade", "--duration", "1")
     found = json.loads(out)
@@ -178,6 +188,7 @@ def test_an_unknown_scenario_is_told_which_there_are(temporary: Path) -> None:
         (("--duration", "0"), "--duration"),
         (("--patience", "nan"), "--patience"),
         (("--seed", "x"), "--seed"),
+        (("--report", "report.pdf"), ".html"),
         (("--report", "/no/such/directory/x.json"), "--report"),
     ],
 )
