@@ -1,1 +1,2 @@
-"""Faults made on purpose, to see what becomes of a bus and its services. No other part imports it."""
+"""Faults made on purpose, to see what becomes of a bus and its services. Of the other parts only the
+command line knows it."""

@@ -23,6 +23,9 @@ from event_monitor.messages import Message
 from event_monitor.paths import HomePaths
 from event_monitor.process_group import start_group
 
+LONGEST = 60.0
+"""After so many seconds a bus that starts or ends is not slow, it is stuck."""
+
 
 class BusDidNotStart(Exception):
     """It ended before it was ready; the text has its last words."""
@@ -78,7 +81,12 @@ class BusProcess:
         self._keeper.hold(process)
         self._process = process
         self.lives.append(Life(process.pid, time.time()))
-        if not (await self._line()).ready:
+        try:
+            async with asyncio.timeout(LONGEST):
+                ready = (await self._line()).ready
+        except TimeoutError:
+            raise BusDidNotStart(f"no word of it within {LONGEST:g} s") from None
+        if not ready:
             raise BusDidNotStart(self._last_words())
         for armed in self._armed.values():
             await self._order(Order(arm=armed))
@@ -99,9 +107,14 @@ class BusProcess:
         await self._reap("kill -9")
 
     async def stop(self) -> int:
-        """End it as a service manager does; answers its exit status."""
+        """End it as a service manager does, which kills what does not end; answers its exit status."""
         self._signal(signal.SIGTERM)
-        return await self._reap("SIGTERM")
+        try:
+            async with asyncio.timeout(LONGEST):
+                return await self._reap("SIGTERM")
+        except TimeoutError:
+            self._signal(signal.SIGKILL)
+            return await self._reap("kill -9, for it did not end")
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:

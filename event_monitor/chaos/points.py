@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from event_monitor.chaos import damage
+from event_monitor.chaos.bus_process import LONGEST
 from event_monitor.chaos.proxy import NONE, Faults, FaultyProxy
 from event_monitor.chaos.switchboard import Armed
 from event_monitor.chaos.world import POLL, TOOLS, World
@@ -313,15 +314,17 @@ async def _flood(world: World, strike: Strike) -> AsyncIterator[None]:
 async def _damage_database(world: World, strike: Strike) -> AsyncIterator[None]:
     # What a file held is gone with it: nothing may be pending in it.
     world.publisher.hold()
-    await world.publisher.settled()
-    trouble = await world.until_well(60.0, drained=True)
+    async with asyncio.timeout(LONGEST):
+        await world.publisher.settled()
+    trouble = await world.until_well(LONGEST, drained=True)
     if trouble:
         raise AssertionError(f"it was not idle before its database was to be damaged: {trouble}")
     await asyncio.to_thread(damage.overwrite_every_page, Path(world.bus.paths.database))
     try:
         yield
     finally:
-        await _until_set_aside(world)
+        async with asyncio.timeout(LONGEST):
+            await _until_set_aside(world)
         world.publisher.go_on()
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from statistics import median
 
 from event_monitor.chaos.results import CascadeResult, ScenarioResult
 from event_monitor.grammar.text import clip, plain
 
 _OFTEN = 0.1
-_NAMES = 24
+_NAMES = 22
 
 
 class Progress:
@@ -47,10 +46,7 @@ class Progress:
             said = f"FAILED  {result.failures[0]}"
         else:
             slowest = max(result.recoveries, default=0.0)
-            said = (
-                f"passed  {account.delivered:,} of {account.accepted:,} delivered, "
-                f"recovered in {median(result.recoveries or (0.0,)):.1f} s (at most {slowest:.1f} s)"
-            )
+            said = f"passed  {account.delivered:,} of {account.accepted:,}, well in {slowest:.1f} s"
         self._write(plain(f"{self._head}  {result.seconds:4.1f} s  {said}"))
 
     def compared(self, result: CascadeResult) -> None:
