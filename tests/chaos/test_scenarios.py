@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from event_monitor.chaos.keeper import Keeper
-from event_monitor.chaos.plan import Scenario, spread
+from event_monitor.chaos.plan import BOTH, Scenario, spread
 from event_monitor.chaos.points import POINTS, Point, Strike
 from event_monitor.chaos.results import ScenarioResult
 from event_monitor.chaos.run import run_scenario
@@ -77,6 +77,26 @@ def test_the_same_seed_plans_the_same_faults() -> None:
 def test_the_grammar_knows_the_scenarios() -> None:
     assert tuple(BY_NAME) == breaking.SCENARIOS
     assert GROUPS == breaking.GROUPS
+
+
+async def test_the_points_that_no_scenario_strikes_are_healed_too(keeper: Keeper) -> None:
+    struck = {one.point for scenario in SCENARIOS for one in scenario.strikes(1, 60.0)}
+    amounts = {"load.flood": 500.0, "service.server.slow": 0.1, "service.call.slow": 0.1}
+    others = sorted(POINTS.keys() - struck - {"target.lie"})
+    assert others
+    planned = tuple(Strike(point=name, at=0.0, seconds=0.3, amount=amounts.get(name, 0.0)) for name in others)
+    one_by_one = Scenario(
+        name="the-other-points",
+        group="services",
+        title="One after the other",
+        limit=8.0,
+        plan=lambda rng, duration: planned,
+        services=BOTH,
+    )
+    result = await play(one_by_one, keeper)
+    assert result.failures == ()
+    assert [one.point for one in result.faults] == others
+    assert result.account.accepted == result.account.delivered > 0
 
 
 async def test_a_lost_event_is_found(keeper: Keeper) -> None:
