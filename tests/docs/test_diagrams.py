@@ -54,6 +54,33 @@ def test_the_breaker_diagram_is_what_breakers_do() -> None:
     assert drawn == _walked()
 
 
+@pytest.mark.parametrize(
+    ("words", "steps", "pair"),
+    [
+        ("failures in a row", ["fail"], "CLOSED --> OPEN"),
+        ("a person opens it", ["open"], "CLOSED --> OPEN"),
+        ("recovery_timeout is over", ["fail", "wait", "begin"], "OPEN --> HALF_OPEN"),
+        ("a person hurries it", ["fail", "half_open"], "OPEN --> HALF_OPEN"),
+        ("a person", ["fail", "reset"], "OPEN --> CLOSED"),
+        ("the probe passed", ["fail", "wait", "succeed"], "HALF_OPEN --> CLOSED"),
+        ("or a person", ["fail", "half_open", "close"], "HALF_OPEN --> CLOSED"),
+        ("the probe failed", ["fail", "wait", "fail"], "HALF_OPEN --> OPEN"),
+        ("did not return", ["fail", "wait", "begin", "wait", "begin"], "HALF_OPEN --> OPEN"),
+        ("or a person", ["fail", "half_open", "open"], "HALF_OPEN --> OPEN"),
+    ],
+)
+def test_each_cause_on_the_breaker_diagram_is_one(words: str, steps: list[str], pair: str) -> None:
+    (arrow,) = re.findall(f"^ *{pair}: (.*)$", page("resilience").diagram("stateDiagram").text, re.MULTILINE)
+    assert words in arrow
+    changes: list[str] = []
+    now = [0.0]
+    breaker = CircuitBreaker(1, recovery_timeout=30.0, slow_after=1.0, clock=lambda: now[0])
+    breaker.listeners.append(lambda _, change: changes.append(f"{change.from_state} --> {change.to_state}"))
+    for step in steps:
+        _happen(breaker, step, now)
+    assert changes[-1] == pair
+
+
 def _walked() -> set[tuple[str, str]]:
     """Each pair of states between which something that can happen to a breaker takes it."""
     seen: set[tuple[str, str]] = set()
