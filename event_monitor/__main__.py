@@ -70,6 +70,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace, paths: HomePaths) -> int:
+    if options.check_config or options.print_config or options.once:
+        return _print(options, paths)
+    if options.headless:
+        from event_monitor.headless import run_headless
+
+        return run_headless(paths)
+    from event_monitor.dashboard.launch import run_dashboard
+
+    return run_dashboard(paths, attach=options.attach, demo=options.demo, read_only=options.read_only)
+
+
+def _print(options: argparse.Namespace, paths: HomePaths) -> int:
+    """What is printed and done with. A reader that has seen enough, such as ``head``, is no failure."""
+    try:
+        status = _printed(options, paths)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer would fail once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _printed(options: argparse.Namespace, paths: HomePaths) -> int:
     if options.check_config:
         return _check_config(paths)
     if options.print_config:
@@ -77,17 +101,9 @@ def _run(options: argparse.Namespace, paths: HomePaths) -> int:
 
         sys.stdout.write(print_settings(paths.settings))
         return 0
-    if options.headless:
-        from event_monitor.headless import run_headless
+    from event_monitor.dashboard.launch import print_once
 
-        return run_headless(paths)
-    if options.once:
-        from event_monitor.dashboard.launch import print_once
-
-        return print_once(paths)
-    from event_monitor.dashboard.launch import run_dashboard
-
-    return run_dashboard(paths, attach=options.attach, demo=options.demo, read_only=options.read_only)
+    return print_once(paths)
 
 
 def _check_config(paths: HomePaths) -> int:
