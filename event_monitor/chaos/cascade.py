@@ -33,7 +33,7 @@ MakeCalls = Callable[[str, Shop, Record], Caller]
 
 SHORTEST = 6.0
 """Seconds that a run takes at least: workers do not run out at once."""
-VISITS = 90.0
+VISITS = 50.0
 """Visitors a second."""
 _ITEMS = 12
 _WANTED = {"home": 15, "history": 15, "buy": 28, "browse": 34, "quote": 8}

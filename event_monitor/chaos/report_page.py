@@ -16,6 +16,7 @@ from event_monitor.chaos.report_markup import STATES, Markup, tag, text
 from event_monitor.chaos.report_style import STYLE
 from event_monitor.chaos.report_table import CASCADE_ROWS, cascade_verdict
 from event_monitor.chaos.results import CascadeResult, ChaosReport, ScenarioResult
+from event_monitor.chaos.shop_calls import PATIENCE
 
 Cells = tuple[str, Callable[[ScenarioResult], str]]
 _SHOWN_STATES = 12
@@ -396,13 +397,13 @@ def _cascade(result: CascadeResult) -> Markup:
         tag(
             "p",
             text(
-                "The same small shop twice, at the same time: the same visitors at the same moments, "
-                "the same faults in one service at a time. Without the layer a call has a socket "
-                "timeout of two seconds; with it each call goes through a breaker, a bulkhead, "
-                "shorter timeouts, a budget of retries and, where an earlier answer would do, a "
-                "stand-in. What cascaded is each call that a service without a fault of its own did "
-                "not answer. A call to the faulty service that a stand-in made good stays a failure "
-                "of that service."
+                "The same small shop twice, at the same time: the same visitors at the same "
+                "moments, the same faults in one service at a time. Without the layer a call has a "
+                f"socket timeout of {PATIENCE:g} s; with it each call goes through a breaker, a "
+                "bulkhead, shorter timeouts, a budget of retries and, where an earlier answer would "
+                "do, a stand-in. What cascaded is each call that a service without a fault of its "
+                "own did not answer. A call to the faulty service that a stand-in made good stays a "
+                "failure of that service."
             ),
             class_="dim",
         ),

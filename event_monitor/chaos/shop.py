@@ -51,8 +51,8 @@ _PRICE = Need("pricing", "price", stand_in=True)
 
 PLANS: dict[str, ServicePlan] = {
     "frontend": ServicePlan(
-        24,
-        24,
+        14,
+        14,
         0.002,
         {
             "home": (),
@@ -62,11 +62,11 @@ PLANS: dict[str, ServicePlan] = {
             "quote": (Need("catalogue", "quote"),),
         },
     ),
-    "orders": ServicePlan(8, 16, 0.004, {"history": (), "buy": (Need("stock", "reserve"),)}),
-    "stock": ServicePlan(8, 16, 0.004, {"reserve": (_PRICE,)}),
+    "orders": ServicePlan(5, 10, 0.004, {"history": (), "buy": (Need("stock", "reserve"),)}),
+    "stock": ServicePlan(5, 10, 0.004, {"reserve": (_PRICE,)}),
     "catalogue": ServicePlan(
-        8,
-        16,
+        5,
+        10,
         0.004,
         {
             "browse": (_PRICE, Need("reviews", "top", stand_in=True)),

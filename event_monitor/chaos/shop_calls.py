@@ -68,10 +68,10 @@ def guards_of(caller: str, callee: str) -> Guards:
     """No one service may take all of its caller's workers. At the edge, where there are stand-ins, a call
     hardly waits, and few failures are enough; further in, a short queue takes up what comes in a burst."""
     if callee in LEAVES:
-        return Guards(timeout=0.6, places=3, queue=1, queue_timeout=0.1, failures=3)
+        return Guards(timeout=0.6, places=2, queue=5, queue_timeout=0.1, failures=3)
     if caller == ENTRANCE:
-        return Guards(timeout=1.6, places=10, queue=4, queue_timeout=0.25, failures=5)
-    return Guards(timeout=1.3, places=6, queue=4, queue_timeout=0.25, failures=5)
+        return Guards(timeout=1.6, places=6, queue=10, queue_timeout=0.25, failures=5)
+    return Guards(timeout=1.3, places=4, queue=10, queue_timeout=0.25, failures=5)
 
 
 class GuardedCalls:
