@@ -102,6 +102,7 @@ def test_the_table_fits_and_is_aligned(width: int) -> None:
     assert max(map(width_of, lines)) <= width
     first = next(number for number, line in enumerate(lines) if line.startswith("scenario"))
     rule, rows = lines[first + 1], lines[first + 2 : first + 5]
+    assert all(row.endswith((" ms", " –")) for row in rows)
     # Every gap of the rule under the headings is a gap of each row.
     gaps = [place for place, mark in enumerate(rule) if mark == " "]
     assert all(row[place : place + 1].strip() == "" for row in rows for place in gaps)
@@ -214,7 +215,7 @@ def test_a_scenario_is_drawn_with_its_faults_states_and_recoveries() -> None:
 def test_nothing_is_drawn_outside_of_a_picture() -> None:
     wild = msgspec.structs.replace(
         SCENARIO,
-        faults=(FaultMark(point="process.kill", detail="", began=-5.0, healed=1e9),),
+        faults=(FaultMark(point="process.kill", detail="", began=-1e9, healed=1e9),),
         recoveries=(1e9,),
         samples=(
             Sample(at=0.0, published=0, handled=0, queue_depth=0, latency_p95=None),
