@@ -63,8 +63,8 @@ th,td{padding:5px 8px} td.picture{width:auto;min-width:0} td.picture svg{min-wid
 .pictures{font-size:12px} .sides th{white-space:normal}
 .pictures th,.pictures td{padding:5px 5px}
 .pictures td:nth-child(4),.pictures thead th:nth-child(4){display:none}}
-@media print{:root{--paper:#fff;--card:#fff;--ink:#000;color-scheme:light} main{max-width:none;padding:0}
-.scroll{overflow:visible} h2{break-after:avoid} tr{break-inside:avoid} a{text-decoration:none}
+@media print{:root{--paper:#fff;--card:#fff;--ink:#000} main{max-width:none;padding:0}
+.scroll{overflow:visible} h2,h3{break-after:avoid} tr{break-inside:avoid} a{text-decoration:none}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 
