@@ -21,8 +21,8 @@ _SETTLED_OTHERWISE = ("dead", "expired", "sampled")
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """All that is known once the bus has ended. ``quiet`` tells whether a time (epoch seconds) was free of
-    faults."""
+    """All that is known once the bus has ended: what was accepted, what handlers have done, and what the
+    store says of each idempotency key and finds wrong with itself."""
 
     accepted: Sequence[Accepted]
     done: Sequence[Handling]
@@ -78,8 +78,8 @@ def _why(status: str | None) -> str:
 
 
 def latency_of(books: Books, troubled: Sequence[tuple[float, float]]) -> Latency:
-    """From publish to handled. Steady is what was published outside the ``troubled`` spans (epoch
-    seconds)."""
+    """From publish to handled. Steady is what was on its way wholly outside the ``troubled`` spans (epoch
+    seconds), each from a fault's begin until all was settled again."""
     first: dict[str, Handling] = {}
     for one in books.done:
         first.setdefault(one.name, one)
@@ -87,7 +87,7 @@ def latency_of(books: Books, troubled: Sequence[tuple[float, float]]) -> Latency
     steady = [
         max(0.0, one.at - one.published)
         for one in first.values()
-        if not any(begun <= one.published <= ended for begun, ended in troubled)
+        if not any(begun <= one.at and one.published <= ended for begun, ended in troubled)
     ]
     all_of, calm = percentiles(every), percentiles(steady)
     return Latency(

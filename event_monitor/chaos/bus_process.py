@@ -21,7 +21,6 @@ from event_monitor.chaos.switchboard import Armed, Order
 from event_monitor.control.client import SocketClient
 from event_monitor.messages import Message
 from event_monitor.paths import HomePaths
-from event_monitor.process_group import start_group
 
 LONGEST = 60.0
 """After so many seconds a bus that starts or ends is not slow, it is stuck."""
@@ -70,17 +69,22 @@ class BusProcess:
         """Start it with the faults that are armed; returns when it takes connections. Raises
         ``BusDidNotStart``."""
         with (self.directory / "bus.stderr").open("ab") as errors:
-            process = await start_group(
-                # -P: nothing that lies in the working directory is loaded.
-                *(sys.executable, "-P", "-m", "event_monitor.chaos.bus", self.paths.home),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                env={**os.environ, **self._environment()},
+            starting = asyncio.ensure_future(
+                asyncio.create_subprocess_exec(
+                    # -P: nothing that lies in the working directory is loaded.
+                    *(sys.executable, "-P", "-m", "event_monitor.chaos.bus", self.paths.home),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=errors,
+                    env={**os.environ, **self._environment()},
+                    start_new_session=True,
+                )
             )
-        self._keeper.hold(process)
-        self._process = process
-        self.lives.append(Life(process.pid, time.time()))
+            try:
+                await asyncio.shield(starting)
+            finally:
+                # asyncio waits for ever for a process whose start is cancelled half way.
+                self._begun(await starting)
         try:
             async with asyncio.timeout(LONGEST):
                 ready = (await self._line()).ready
@@ -90,6 +94,11 @@ class BusProcess:
             raise BusDidNotStart(self._last_words())
         for armed in self._armed.values():
             await self._order(Order(arm=armed))
+
+    def _begun(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._keeper.hold(process)
+        self.lives.append(Life(process.pid, time.time()))
 
     async def arm(self, armed: Armed) -> None:
         """Let a fault strike from now on, in this life and the next."""

@@ -121,6 +121,8 @@ class World:
             return f"{state.value}, {(await self._reason())}"
         if drained and stats.pending:
             return f"{stats.pending} events are pending"
+        if self.publisher.under_way > SETTLED:
+            return f"{self.publisher.under_way} events wait to be accepted"
         if stats.parked or stats.retrying or stats.pending > SETTLED:
             return f"{stats.pending} pending, {stats.parked} parked, {stats.retrying} retrying"
         return ""
