@@ -18,13 +18,19 @@ PHASES = (Phase.generate,)
 
 
 @dataclass(frozen=True)
-class Bug:
-    """``right`` becomes ``wrong`` in ``module``, and ``check`` must not let it pass."""
+class Change:
+    """``right`` becomes ``wrong`` in ``module``."""
 
     name: str
     module: ModuleType
     right: str
     wrong: str
+
+
+@dataclass(frozen=True)
+class Bug(Change):
+    """A change that ``check`` must not let pass."""
+
     check: Callable[[ModuleType], None]
 
 
@@ -41,13 +47,27 @@ def with_names(tests: ModuleType, check: Callable[[], None]) -> Callable[[Module
     return run
 
 
-def changed(bug: Bug) -> ModuleType:
+def changed(bug: Change) -> ModuleType:
     source = inspect.getsource(bug.module)
     assert source.count(bug.right) == 1, "the place to change is not to be found: bring the bug up to date"
     module = ModuleType(f"{bug.module.__name__}_with_a_bug")
     module.__file__ = bug.module.__file__
     sys.modules[module.__name__] = module
     exec(compile(source.replace(bug.right, bug.wrong), module.__name__, "exec"), module.__dict__)
+    return module
+
+
+def plant(bug: Change, patch: pytest.MonkeyPatch) -> ModuleType:
+    """The changed module, put in the place of the real one wherever that is used."""
+    module = changed(bug)
+    patch.setitem(sys.modules, module.__name__, module)
+    for name, real in list(vars(bug.module).items()):
+        if getattr(real, "__module__", None) != bug.module.__name__:
+            continue
+        for user in list(sys.modules.values()):
+            ours = getattr(user, "__name__", "").startswith(("event_monitor.", "tests."))
+            if ours and user is not module and vars(user).get(name) is real:
+                patch.setattr(user, name, vars(module)[name])
     return module
 
 

@@ -26,16 +26,18 @@ from event_monitor.bus import event_bus
 from event_monitor.bus.dead_groups import Letters
 from event_monitor.clock import LoopClock, from_iso
 from event_monitor.config import BreakerSettings, RetrySettings, StormRule, TargetSettings
-from event_monitor.errors import EventMonitorError
+from event_monitor.errors import BusFull, EventMonitorError
 from event_monitor.model import PRIORITIES, DeliveryState, Event, Priority
 from event_monitor.resilience.breaker import BreakerState
 from tests.bus.helpers import queue, settings
 from tests.bus.queue_books import TARGETS, TYPES, Books, Owed
+from tests.reached import reached
 from tests.virtual import VirtualLoop, database_counted
 
 RETRIES = 2
+BACKLOG, RESERVE = 80, 10
 SETTINGS = settings(
-    queue=queue(max_in_memory=16),
+    queue=queue(max_in_memory=16, max_backlog=BACKLOG, reserve=RESERVE),
     storm={"much.*": StormRule(rate=0.5, burst=2, keep=4)},
     target_defaults=TargetSettings(
         timeout=50,
@@ -110,9 +112,14 @@ class QueueMachine(RuleBasedStateMachine):
     # --- what the model hears ---------------------------------------------------------------
 
     def accepted(self, records: Any) -> None:
+        self.expect(self.bus.pending <= BACKLOG + RESERVE, "more is accepted than there is room for")
         for record in records:
             self.expect(record.event.id not in self.events, f"{record.event.id} was accepted twice")
             self.events[record.event.id] = record.event
+            if record.event.status == "sampled":
+                reached("sampled")
+            if self.bus.pending > BACKLOG:
+                reached("the reserve is used")
             if record.event.status != "sampled":
                 self.owed |= {(record.event.id, target) for target in self.targets_of(record.event)}
 
@@ -126,6 +133,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.expect(self.failures[key] > RETRIES, f"{key} died after {self.failures[key]} failures: {error}")
         self.owed.discard(key)
         self.dead.add(key)
+        reached("dead")
 
     def handler(self, target: str) -> Any:
         async def handle(event: Event) -> None:
@@ -161,6 +169,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.expect(not self.held or rank == 0, f"{key} is delivered although dispatch is held")
         self.expect(self.failures[key] <= RETRIES, f"{key} is tried more often than its policy says")
         probes = self.bus.circuit_breakers[target].state is not BreakerState.CLOSED
+        if probes:
+            reached("a delivery tries a breaker that is half-open")
         if key in self.begun or probes:
             # A probe is the one that was tried least, of whatever priority.
             return
@@ -202,11 +212,13 @@ class QueueMachine(RuleBasedStateMachine):
         for outcome in await asyncio.gather(*self.publishing, return_exceptions=True):
             if isinstance(outcome, event_bus.Receipt):
                 self.acknowledged.add(outcome.id)
+                reached(outcome.status)
                 assert outcome.status == "duplicate" or outcome.sampled == (
                     self.events[outcome.id].status == "sampled"
                 )
             else:
                 assert isinstance(outcome, asyncio.CancelledError | EventMonitorError), outcome
+                reached("the backlog is full" if isinstance(outcome, BusFull) else "a publisher gave up")
         self.publishing.clear()
 
     @rule(place=st.integers(0, 20))
@@ -361,6 +373,7 @@ class QueueMachine(RuleBasedStateMachine):
             await self.acknowledge()
             await self.rest()
             books = Books(self.path)
+            self.mark_what_is_reached(books)
             self.check_events(books)
             self.check_counts(books)
             self.check_memory(books)
@@ -368,6 +381,19 @@ class QueueMachine(RuleBasedStateMachine):
             self.durable = settled - self.owed
 
         self.run(look())
+
+    def mark_what_is_reached(self, books: Books) -> None:
+        for state in DeliveryState:
+            if books.states(state):
+                reached(f"on disk: {state}")
+        if any(lane.parked for lane in self.bus.dispatcher.lanes.values()):
+            reached("parked")
+        for breaker in self.bus.circuit_breakers.values():
+            reached(
+                f"a breaker is held {breaker.forced}" if breaker.forced else f"a breaker is {breaker.state}"
+            )
+        if any(books.status(event_id) == "expired" for event_id in books.events):
+            reached("expired")
 
     async def rest(self) -> None:
         """Return when nothing is on its way to disk. Virtual time moves only when nothing can run."""

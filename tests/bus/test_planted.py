@@ -4,11 +4,8 @@ machine that passes for the real one must fail for the changed one."""
 from __future__ import annotations
 
 import gc
-import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 
 import pytest
 from hypothesis import Phase, settings
@@ -18,6 +15,7 @@ from event_monitor.bus import dispatcher, event_bus, lane, ledger, turns, window
 from event_monitor.bus.replay import run as replay_run
 from event_monitor.bus.replay import selection as replay_selection
 from tests.bus import test_queue_machine as machine
+from tests.planting import Change, plant
 from tests.unit import test_turns as turn_tests
 
 pytestmark = pytest.mark.mutation
@@ -27,13 +25,9 @@ FIND = settings(machine.BOUNDED, phases=(Phase.generate,), max_examples=150)
 
 
 @dataclass(frozen=True)
-class Bug:
-    """``right`` becomes ``wrong`` in ``module``, and ``check`` must not let it pass."""
+class Bug(Change):
+    """A change that ``check`` must not let pass."""
 
-    name: str
-    module: ModuleType
-    right: str
-    wrong: str
     check: Callable[[], None] = lambda: machine.check_queue(FIND)
 
 
@@ -141,23 +135,6 @@ BUGS = [
         check_replays,
     ),
 ]
-
-
-def plant(bug: Bug, patch: pytest.MonkeyPatch) -> ModuleType:
-    """The changed module, put in the place of the real one wherever that is used."""
-    source = inspect.getsource(bug.module)
-    assert source.count(bug.right) == 1, "the place to change is not to be found: bring the bug up to date"
-    changed = ModuleType(f"{bug.module.__name__}_with_a_bug")
-    patch.setitem(sys.modules, changed.__name__, changed)
-    exec(compile(source.replace(bug.right, bug.wrong), changed.__name__, "exec"), changed.__dict__)
-    for name, real in list(vars(bug.module).items()):
-        if getattr(real, "__module__", None) != bug.module.__name__:
-            continue
-        for user in list(sys.modules.values()):
-            ours = getattr(user, "__name__", "").startswith(("event_monitor.", "tests."))
-            if ours and user is not changed and vars(user).get(name) is real:
-                patch.setattr(user, name, vars(changed)[name])
-    return changed
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from event_monitor.bus.event_bus import EventBus
-from tests.bus.helpers import Recorder, open_bus, rows
+from tests.bus.helpers import Recorder, open_bus, queue, rows, settings
 
 
 async def _spilled(path: Path) -> None:
@@ -70,3 +70,20 @@ async def test_once_delivered_it_is_not_owed_again_while_another_target_is_slow(
         await bus.settled()
     assert (a.ids, b.ids) == ([1], [1])
     assert rows(path, "SELECT status, queued FROM events") == [("delivered", None)]
+
+
+async def test_memory_holds_no_more_than_its_window(tmp_path: Path) -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    most: list[int] = []
+    async with open_bus(
+        tmp_path / "e.db",
+        lambda bus: bus.subscribe("#", recorder, name="r"),
+        settings=settings(queue=queue(max_in_memory=16)),
+    ) as bus:
+        await asyncio.gather(*(bus.publish("a", {}) for _ in range(300)))
+        bus.dispatcher.on_settled = lambda *told: most.append(bus.dispatcher.window.count)
+        recorder.gate.set()
+        await bus.settled()
+    assert len(recorder.ids) == len(most) == 300
+    assert max(most) <= 16

@@ -20,6 +20,8 @@ def check(report: DayReport) -> None:
     assert not report.wrong
     for state in ("HEALTHY", "DEGRADED", "RECOVERING", "FAILED"):
         assert report.by_state[state] > 0, f"{state} was never reached"
+    for state in ("OPEN", "HALF_OPEN", "CLOSED"):
+        assert report.by_breaker[state] > report.hours, f"breakers were seldom {state}"
     assert report.breaker_changes > 10 * report.hours
 
 

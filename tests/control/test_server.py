@@ -227,6 +227,7 @@ async def test_49_a_client_that_does_not_read_is_dropped(path: str, backend: Bac
         client.reader._limit = 1  # type: ignore[attr-defined]
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await client.say(b'{"do":"publish_text","event_type":"a","payload":"50000"}\n' * 60)
+        await until(lambda: backend.asked)
         await until(lambda: not server.connections)
         assert len(backend.asked) < 60
         await still_serves(path)

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 from event_monitor.resilience import breaker as real
+from tests.reached import must_reach, reached
 
 BOUNDED = settings(derandomize=True, max_examples=300, stateful_step_count=40, deadline=None, database=None)
 
@@ -49,6 +50,7 @@ class Model:
         if self.held is not None:
             return self.held == "closed"
         if self.state == "HALF_OPEN" and self.probe is not None and now >= self.probe[1] + LEASE:
+            reached("a probe is lost")
             self.turn("OPEN", self.probe[1] + LEASE)
         if self.state == "OPEN" and now >= self.since + RECOVERY:
             self.turn("HALF_OPEN", now)
@@ -60,6 +62,7 @@ class Model:
 
     def ended(self, call: object, era: int, how: str, now: float) -> None:
         if era != self.era:
+            reached("a late result")
             return
         if self.state == "HALF_OPEN":
             assert self.probe is not None
@@ -112,6 +115,7 @@ def breaker_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
                 permit = self.breaker.acquire()
             except module.CircuitOpenError as refused:
                 assert not expected, "a call was refused that should pass"
+                reached(f"a call is refused while {self.model.state}")
                 assert refused.retry_after > 0
             else:
                 assert expected, "a call passed that should be refused"
@@ -187,6 +191,7 @@ def breaker_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
         @invariant()
         def state_is_as_the_model_says(self) -> None:
             assert self.breaker.state == self.model.state
+            reached(f"held {self.model.held}" if self.model.held else self.model.state)
             if self.model.held is None and self.model.state == "CLOSED":
                 assert self.breaker.failure_count == len(self.model.failures)
 
@@ -204,4 +209,8 @@ def check_breaker(module: ModuleType, how: settings = BOUNDED) -> None:
 
 
 def test_the_breaker_does_what_the_model_does() -> None:
-    check_breaker(real)
+    with must_reach(
+        *("CLOSED", "OPEN", "HALF_OPEN", "held open", "held closed", "a probe is lost", "a late result"),
+        *("a call is refused while OPEN", "a call is refused while HALF_OPEN"),
+    ):
+        check_breaker(real)

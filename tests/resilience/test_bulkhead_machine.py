@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 )
 
 from event_monitor.resilience import bulkhead as real
+from tests.reached import must_reach, reached
 from tests.virtual import VirtualLoop
 
 BOUNDED = settings(derandomize=True, max_examples=200, stateful_step_count=40, deadline=None, database=None)
@@ -61,6 +62,7 @@ def bulkhead_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
             for task in [task for task in self.granted if task in self.given_up]:
                 self.granted.remove(task)
                 self.give_on()
+                reached("a place is given to one that was cancelled")
             for task in self.granted:
                 assert task.done(), "a place was given and not taken"
                 assert task.exception() is None
@@ -76,6 +78,7 @@ def bulkhead_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
                     self.queue.remove((task, until))
                     assert type(task.exception()) is module.BulkheadTimeout
                     self.expected["timed_out"] += 1
+                    reached("a wait ends without a place")
                 else:
                     assert not task.done(), "somebody overtook the queue"
 
@@ -95,6 +98,7 @@ def bulkhead_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
                 self.expected["rejected"] += 1
                 self.settle()
                 assert type(task.exception()) is module.BulkheadFull
+                reached("the queue is full")
             self.settle()
 
         @precondition(lambda self: self.inside)
@@ -108,6 +112,7 @@ def bulkhead_machine(module: ModuleType) -> type[RuleBasedStateMachine]:
         @rule(place=st.integers(0, 9))
         def cancel_waiting(self, place: int) -> None:
             task, _ = self.queue.pop(place % len(self.queue))
+            reached("one that waits is cancelled")
             assert task.cancel()
             self.given_up.append(task)
 
@@ -158,4 +163,8 @@ def check_bulkhead(module: ModuleType, how: settings = BOUNDED) -> None:
 
 
 def test_the_bulkhead_does_what_the_model_does() -> None:
-    check_bulkhead(real)
+    with must_reach(
+        *("the queue is full", "a wait ends without a place"),
+        *("a place is given to one that was cancelled", "one that waits is cancelled"),
+    ):
+        check_bulkhead(real)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ class DayReport:
     transitions: int
     by_state: dict[str, int]
     breaker_changes: int
+    by_breaker: dict[str, int]
     dead: int
     healthy_after: float | None
     drained_after: float | None
@@ -92,6 +94,7 @@ def _report(seed: int, hours: int, seen: Seen, took: float, wrong: list[str]) ->
         transitions=len(seen.states),
         by_state=reached,
         breaker_changes=len(seen.breakers),
+        by_breaker=dict(Counter(one.to_state.value for _, _, one in seen.breakers)),
         dead=sum(1 for _, one in seen.alerts if one.title.startswith("Dead letter")),
         healthy_after=seen.healthy_after,
         drained_after=seen.drained_after,

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from event_monitor.clock import LoopClock
 from event_monitor.model import SystemState, Transition
 from event_monitor.system import state_machine as real
+from tests.reached import must_reach, reached
 from tests.unit.states import TABLE, Disk, S, check_history, on_disk, saved
 
 BOUNDED = settings(derandomize=True, max_examples=50, stateful_step_count=25, deadline=None, database=None)
@@ -70,11 +71,14 @@ def state_machine_rules(module: ModuleType) -> type[RuleBasedStateMachine]:
             pair = (self.state, to)
             if pair not in TABLE:
                 self.not_allowed.append(pair)
+                reached("a pair is refused")
                 return module.TransitionRefused  # type: ignore[no-any-return]
             if not kept:
+                reached("a change is rolled back")
                 return module.TransitionNotSaved  # type: ignore[no-any-return]
             self.history = [*self.history, pair][-100:]
             self.state = self.on_disk = to
+            reached(to.value)
             self.heard += 1
             return None
 
@@ -135,6 +139,7 @@ def state_machine_rules(module: ModuleType) -> type[RuleBasedStateMachine]:
             self.machine = self.fresh()
             assert self.runner.run(self.machine.load()) is None
             if self.on_disk is S.MAINTENANCE:
+                reached("maintenance outlives a restart")
                 self.state = S.MAINTENANCE
             else:
                 self.state = S.INITIALIZING
@@ -154,6 +159,7 @@ def state_machine_rules(module: ModuleType) -> type[RuleBasedStateMachine]:
                 shutil.copytree(copy, self.directory, dirs_exist_ok=True)
                 if not any(copy.glob("current.json")):
                     self.path.unlink()
+                reached("it died before the change was saved" if at <= Disk.RENAME else "it died after")
                 if at <= Disk.RENAME:
                     self.state, self.history, self.on_disk = before
                 del self.told[told:]
@@ -192,4 +198,9 @@ def check_state_machine(module: ModuleType, how: settings = BOUNDED) -> None:
 
 
 def test_scenarios_39_and_40_hold_in_any_order_of_changes_faults_and_restarts() -> None:
-    check_state_machine(real)
+    with must_reach(
+        *(state.value for state in S),
+        *("a pair is refused", "a change is rolled back", "maintenance outlives a restart"),
+        *("it died before the change was saved", "it died after"),
+    ):
+        check_state_machine(real)
