@@ -178,6 +178,7 @@ def state_machine_rules(module: ModuleType) -> type[RuleBasedStateMachine]:
             if self.on_disk is None:
                 assert not self.path.exists()
                 return
+            assert self.path.is_file(), "what was saved is gone"
             content = saved(self.path)
             assert content["state"] == self.on_disk
             kept = [(one["from_state"], one["to_state"]) for one in content["history"]]
