@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from event_monitor.dashboard.app import EventMonitorApp
+from event_monitor.messages import Message
 from event_monitor.widgets.footer import FooterKey, FooterPanel, that_fit
 from tests.dashboard import dead_letters_scene, events_scene, replay_scene, scene
 from tests.dashboard.console_scene import Scripted
@@ -126,6 +129,31 @@ async def test_in_a_read_only_view_a_change_is_shown_as_not_available() -> None:
         await app.run_action(keys["Acknowledge"].action)
         await settle(pilot)
         assert any("read-only" in message for message in said(app))
+
+
+class LateClient(scene.FakeClient):
+    """Its first picture comes when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+
+    async def request(self, message: Message) -> Any:
+        await self.let.wait()
+        return await super().request(message)
+
+
+async def test_the_tabs_keys_work_also_where_the_first_picture_comes_late() -> None:
+    client = LateClient()
+    app = scene.app(client)
+    async with app.run_test(size=SIZE) as pilot:
+        for _ in range(10):
+            await pilot.pause()
+        assert app.snapshot is None
+        client.let.set()
+        await settle(pilot)
+        assert app.feed.has_focus
+        assert footer(app)["space"] == "Freeze"
 
 
 def test_the_least_important_keys_give_way() -> None:
