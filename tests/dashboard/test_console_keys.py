@@ -28,7 +28,7 @@ async def test_an_empty_console_says_what_it_is_for_and_what_to_press(home: Path
         assert "Type a command of event-cli" in opened.shown
         assert "publish test.event" in opened.shown and "tab completes" in opened.shown
         await opened.press("escape")
-        assert "i type" in opened.shown
+        await opened.until(lambda: "i type" in opened.shown)
 
 
 async def test_every_action_works_from_the_palette_and_another_tab(home: Path) -> None:
