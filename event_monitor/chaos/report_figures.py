@@ -63,6 +63,14 @@ def totals(report: ChaosReport) -> Totals:
     )
 
 
+def what_ran(report: ChaosReport) -> str:
+    """In a few words."""
+    if report.scenarios:
+        passed = sum(not scenario.failures for scenario in report.scenarios)
+        return f"{passed} of {len(report.scenarios)} scenarios"
+    return "nothing was run" if report.cascade is None else "compared with and without the layer"
+
+
 def length_of(scenario: ScenarioResult) -> float:
     """How many seconds of a scenario are to be shown."""
     ends = [scenario.seconds, *(mark.healed for mark in scenario.faults), *(s.at for s in scenario.samples)]

@@ -64,7 +64,8 @@ PALETTE = """
 --queue:#7a4fa3;--queue-fill:#7a4fa32b;--fault:#e69f0038;--fault-edge:#b67800;--cascaded:#c9501c;
 --s-healthy:#4aa3b8;--s-degraded:#e6a817;--s-recovering:#3f6fd1;--s-failed:#8c1d18;--s-maintenance:#a58ac4;
 --s-initializing:#aab4be;--code:#eef1f4;color-scheme:light dark}
-@media screen and (prefers-color-scheme:dark){:root{--paper:#14181d;--card:#1a1f26;--ink:#dde2e8;--dim:#9aa5b0;
+@media screen and (prefers-color-scheme:dark){:root{
+--paper:#14181d;--card:#1a1f26;--ink:#dde2e8;--dim:#9aa5b0;
 --line:#333e4a;--grid:#28313a;--good:#62bcd8;--bad:#f08a5d;--handled:#6ea8dc;--handled-fill:#6ea8dc33;
 --published:#dde2e8;--queue:#b99ad6;--queue-fill:#b99ad633;--fault:#e6a81733;--fault-edge:#d9a441;
 --cascaded:#f08a5d;--s-healthy:#3f93a8;--s-degraded:#d9a441;--s-recovering:#6c95e8;--s-failed:#d8584f;

@@ -11,7 +11,17 @@ from event_monitor.chaos.report_charts import (
     recovery_bar,
     scenario_chart,
 )
-from event_monitor.chaos.report_figures import NOTHING, millis, seconds_of, share, spread, totals, whole
+from event_monitor.chaos.report_figures import (
+    NOTHING,
+    Totals,
+    millis,
+    seconds_of,
+    share,
+    spread,
+    totals,
+    what_ran,
+    whole,
+)
 from event_monitor.chaos.report_markup import STATES, Markup, tag, text
 from event_monitor.chaos.report_style import STYLE
 from event_monitor.chaos.report_table import CASCADE_ROWS, cascade_verdict
@@ -60,8 +70,8 @@ def _mark(passed: bool, said: str | None = None) -> Markup:
 # --- the top ----------------------------------------------------------------------------------
 
 
-def _header(report: ChaosReport) -> Markup:
-    found = totals(report)
+def _event_cards(found: Totals) -> list[Markup]:
+    """What became of the events of all scenarios."""
     account = found.account
     cards = [
         _card(
@@ -84,6 +94,12 @@ def _header(report: ChaosReport) -> Markup:
             )
         )
     cards.append(_card("latency, p95", millis(found.slowest_p95), "in the slowest scenario, between faults"))
+    return cards
+
+
+def _header(report: ChaosReport) -> Markup:
+    found = totals(report)
+    cards = _event_cards(found) if report.scenarios else []
     if report.cascade is not None:
         ratio = report.cascade.ratio
         cards.append(
@@ -95,9 +111,7 @@ def _header(report: ChaosReport) -> Markup:
                 good=report.cascade.halved,
             )
         )
-    said = (
-        f"{found.passed} of {found.scenarios} scenarios passed" if found.scenarios else "no scenario was run"
-    )
+    said = what_ran(report) + (" passed" if report.scenarios else "")
     return tag(
         "header",
         tag("p", text("event-monitor · chaos report"), class_="over"),

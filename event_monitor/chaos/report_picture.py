@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from event_monitor.chaos.report_figures import millis, seconds_of, share, spread, totals, whole
+from event_monitor.chaos.report_figures import (
+    Totals,
+    millis,
+    seconds_of,
+    share,
+    spread,
+    totals,
+    what_ran,
+    whole,
+)
 from event_monitor.chaos.report_markup import CHART_STYLE, PALETTE, Markup, svg, tag, text
 from event_monitor.chaos.report_table import cascade_verdict
 from event_monitor.chaos.results import ChaosReport, ScenarioResult
@@ -11,28 +20,19 @@ from event_monitor.grammar.text import clip
 _WIDTH = 760.0
 _MARGIN, _NAMES, _NUMBERS = 24.0, 190.0, 110.0
 _ROW = 18.0
+_HEADING = "seconds from each heal until all was well: median, longest"
 
 
 def as_svg(report: ChaosReport) -> str:
     """The picture, in the colours that its viewer prefers."""
     found = totals(report)
-    lines = [
-        f"{whole(found.account.accepted)} events accepted, {whole(found.account.lost)} lost, "
-        f"{share(found.account.accounted_share)} accounted for; {found.deadlocks} deadlocks",
-        f"latency p95 at most {millis(found.slowest_p95)} between faults",
-    ]
-    if found.recovery is not None:
-        back = found.recovery
-        lines[1] += (
-            f"; recovery p50 {seconds_of(back.p50)}, p95 {seconds_of(back.p95)}, "
-            f"max {seconds_of(back.longest)}"
-        )
+    lines = _figures(found) if report.scenarios else []
     if report.cascade is not None:
         lines.append(f"{cascade_verdict(report.cascade)}")
     top = 58.0 + 20 * len(lines) + 26
     height = top + _ROW * len(report.scenarios) + 34
     longest = max([0.001, *(seconds for one in report.scenarios for seconds in one.recoveries)])
-    verdict = f"{'✓ passed' if report.passed else '✕ failed'}: {found.passed} of {found.scenarios} scenarios"
+    verdict = f"{'✓ passed' if report.passed else '✕ failed'}: {what_ran(report)}"
     return (
         svg(
             _WIDTH,
@@ -46,7 +46,7 @@ def as_svg(report: ChaosReport) -> str:
                 tag("text", text(line), class_="ink large", x=_MARGIN, y=66 + 20 * place)
                 for place, line in enumerate(lines)
             ),
-            tag("text", "seconds from each heal until all was well: median, longest", x=_MARGIN, y=top - 10),
+            tag("text", text(_HEADING if report.scenarios else ""), x=_MARGIN, y=top - 10),
             *(_row(one, top + _ROW * place, longest) for place, one in enumerate(report.scenarios)),
             tag(
                 "text",
@@ -58,6 +58,21 @@ def as_svg(report: ChaosReport) -> str:
         )
         + "\n"
     )
+
+
+def _figures(found: Totals) -> list[str]:
+    lines = [
+        f"{whole(found.account.accepted)} events accepted, {whole(found.account.lost)} lost, "
+        f"{share(found.account.accounted_share)} accounted for; {found.deadlocks} deadlocks",
+        f"latency p95 at most {millis(found.slowest_p95)} between faults",
+    ]
+    if found.recovery is not None:
+        back = found.recovery
+        lines[1] += (
+            f"; recovery p50 {seconds_of(back.p50)}, p95 {seconds_of(back.p95)}, "
+            f"max {seconds_of(back.longest)}"
+        )
+    return lines
 
 
 def _row(scenario: ScenarioResult, y: float, longest: float) -> Markup:

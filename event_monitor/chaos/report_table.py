@@ -14,6 +14,7 @@ from event_monitor.chaos.report_figures import (
     share,
     spread,
     totals,
+    what_ran,
     whole,
 )
 from event_monitor.chaos.results import CascadeResult, CascadeSide, ChaosReport, ScenarioResult
@@ -80,8 +81,10 @@ def _wrapped(text: str, width: int, indent: str = "") -> str:
 
 def _verdict(report: ChaosReport, found: Totals, width: int) -> str:
     account = found.account
+    if not report.scenarios:
+        return f"{'PASSED' if report.passed else 'FAILED'}: {what_ran(report)}, {report.seconds:.0f} s"
     lines = [
-        f"{'PASSED' if report.passed else 'FAILED'}: {found.passed} of {found.scenarios} scenarios, "
+        f"{'PASSED' if report.passed else 'FAILED'}: {what_ran(report)}, "
         f"{found.faults} faults, {report.seconds:.0f} s",
         f"events     {whole(account.accepted)} accepted, {share(account.accounted_share)} accounted for: "
         f"{whole(account.delivered)} delivered, {whole(account.dead)} dead letters, "

@@ -253,6 +253,14 @@ def test_a_run_without_anything_is_drawn_too() -> None:
     assert "shows nothing" in Seen(as_html(report(cascade=bare))).text
 
 
+def test_the_comparison_alone_is_told_without_events() -> None:
+    alone = msgspec.structs.replace(report(), scenarios=())
+    assert as_table(alone).startswith("PASSED: compared with and without the layer, 33 s\n")
+    for drawn in (as_table(alone), as_html(alone), as_svg(alone)):
+        assert "20 failures cascaded with the layer, 160 without" in drawn
+        assert "accepted" not in drawn and "0 of 0" not in drawn
+
+
 def test_a_run_fails_by_its_cascades_alone_and_says_so() -> None:
     for cascaded in (81, 0):
         off = msgspec.structs.replace(OFF, cascaded=160 if cascaded else 0)
