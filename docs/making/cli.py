@@ -44,6 +44,10 @@ word and `#` any number of words. The same commands can be typed at `event-cli r
 """
 
 
+# More choices than these are a list of their own, which the help says how to get.
+_MANY = 15
+
+
 @dataclass(frozen=True)
 class Output:
     """What a command prints as JSON: ``struct``, one or one a ``line``; ``when`` tells several apart."""
@@ -171,7 +175,7 @@ def _argument(argument: Argument) -> tuple[str, str]:
     name = argument.name.upper() + ("..." if argument.many else "")
     text = argument.help
     unsaid = [choice for choice in argument.choices if choice not in text]
-    if unsaid:
+    if unsaid and len(argument.choices) <= _MANY:
         text += f" ({', '.join(argument.choices)})"
     if not argument.required and "default" not in text:
         text += "; may be left out"
