@@ -64,6 +64,7 @@ class AlertPolicy:
         self._rest = BELL_INTERVAL
         self._toasted: list[float] = []
         self._held_back = 0
+        self._told = ""
 
     def observe(self, snapshot: Snapshot) -> Noise:
         """What to do about this snapshot."""
@@ -76,11 +77,15 @@ class AlertPolicy:
             return Noise()
         if before is None:
             return Noise()
-        toasts = [Toast(alert.title, alert.detail, alert.severity) for alert in fresh]
         change = _RANK[snapshot.state] - _RANK[before]
+        toasts = []
         if snapshot.state is not before:
             severity = Severity.CRITICAL if change > 0 else Severity.INFO
-            toasts.insert(0, Toast(f"{before} → {snapshot.state}", snapshot.state_reason, severity))
+            self._told = f"{before} → {snapshot.state}"
+            toasts.append(Toast(self._told, snapshot.state_reason, severity))
+        # A change of state is an alert too, which may come with a later picture: it is told once.
+        told = (alert for alert in fresh if alert.title != self._told)
+        toasts += [Toast(alert.title, alert.detail, alert.severity) for alert in told]
         urgency = max(
             (_URGENCY[alert.severity] for alert in fresh),
             default=0,

@@ -65,6 +65,19 @@ def test_an_alert_is_told_once() -> None:
     assert (noise.bells, noise.toasts) == (0, ())
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["same picture", "next picture"])
+def test_a_change_of_state_and_the_alert_about_it_make_one_toast(later: bool) -> None:
+    policy, clock = begun()
+    about = Alert(id=1, at="", severity=CRITICAL, title="HEALTHY → DEGRADED", detail="github failed")
+    changed = scene.snapshot(state=SystemState.DEGRADED, state_reason="github failed", alerts=())
+    alerted = scene.snapshot(state=SystemState.DEGRADED, state_reason="github failed", alerts=(about,))
+    told = []
+    for picture in (changed, alerted) if later else (alerted,):
+        clock.now += 1
+        told += policy.observe(picture).toasts
+    assert [(toast.title, toast.text) for toast in told] == [("HEALTHY → DEGRADED", "github failed")]
+
+
 def test_an_alert_that_was_seen_and_comes_again_is_told_again() -> None:
     policy, clock = begun()
     first = Alert(id=1, at="", severity=WARNING, title="disk")
