@@ -200,6 +200,7 @@ async def test_the_newest_is_followed_on_top_only(home: Path) -> None:
         await found.until(lambda: found.selected == first)
         assert "tail.one" in text(found.app) and "● following" in text(found.app)
         await found.press("j")
+        await found.until(lambda: "· follows on top" in text(found.app))
         stays = found.selected
         for _ in range(3):
             last = found.publish("tail.more")

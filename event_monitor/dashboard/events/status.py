@@ -24,6 +24,7 @@ class Shown:
     """What the status line is made of."""
 
     follow: bool
+    on_top: bool
     selected: HistoryRow | None
     exporting: str = ""
 
@@ -37,7 +38,10 @@ def status_line(window: HistoryWindow, loader: Loader, marks: Marks, shown: Show
         reached = window.reached(loader.searching)
         parts += [(f"◐ searching{_at(reached)}", "busy"), "  "]
     if shown.follow:
-        parts += [("● following" if window.at_newest else "· follows on top", "accent"), "  "]
+        parts += [
+            ("● following" if window.at_newest and shown.on_top else "· follows on top", "accent"),
+            "  ",
+        ]
     if loader.missed:
         more = " or more" if loader.missed_capped else ""
         parts += [(f"▲ {count(loader.missed)}{more} passed by", "warn"), "  "]

@@ -184,7 +184,7 @@ class EventsTab(Tab):
             self.window,
             self.loader,
             self.list.marks,
-            Shown(self.follow, self.list.selected, self.writing.running),
+            Shown(self.follow, self.list.on_top, self.list.selected, self.writing.running),
         )
 
     def _changed(self) -> None:
@@ -235,7 +235,7 @@ class EventsTab(Tab):
             self.window,
             self.loader,
             self.list.marks,
-            Shown(self.follow, self.list.selected, self.writing.running),
+            Shown(self.follow, self.list.on_top, self.list.selected, self.writing.running),
         )
 
     def on_event_list_opened(self) -> None:
