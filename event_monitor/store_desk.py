@@ -172,7 +172,8 @@ class StoreDesk:
                 Severity.CRITICAL,
                 title,
                 f"{work.problems[0]}; {len(work.problems)} problems in all, see event-cli store check. "
-                "Save what can be read (event-cli store export > FILE), then restart: it is set aside, not deleted",
+                "Save what can be read (event-cli store export > FILE), then restart: a damaged file is set "
+                "aside, never deleted",
             )
 
     async def _back_up(self, work: Work, target: Path) -> str:
