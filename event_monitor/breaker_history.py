@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from event_monitor.clock import to_iso
-from event_monitor.replies import BreakerMove
+from event_monitor.replies.general import BreakerMove
 from event_monitor.resilience.breaker import BreakerChange, BreakerState
 
 KEPT = 500

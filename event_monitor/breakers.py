@@ -14,7 +14,7 @@ from event_monitor.bus.ledger import Ledger
 from event_monitor.bus.store import EventStore
 from event_monitor.clock import Clock
 from event_monitor.errors import InvalidRequest, NotFound, StoreUnavailable
-from event_monitor.replies import BreakerReport
+from event_monitor.replies.general import BreakerReport
 from event_monitor.resilience.breaker import BreakerChange, BreakerState, CircuitBreaker, SavedBreaker
 
 TARGET = "target:"

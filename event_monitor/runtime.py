@@ -12,7 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from event_monitor.answers import Answers
+from event_monitor.answers.dead_letters import DeadLetterAnswers
+from event_monitor.answers.explorer import ExplorerAnswers
+from event_monitor.answers.overview import Overview
+from event_monitor.answers.replays import ReplayAnswers, unwanted_targets
+from event_monitor.answers.service_detail import ServiceDetails
+from event_monitor.answers.services import ServiceDesk
+from event_monitor.answers.store import StoreDesk
+from event_monitor.answers.table import Answers
 from event_monitor.breakers import TARGET, BreakerDesk, Load
 from event_monitor.builtin_targets import add_targets
 from event_monitor.bus.event_bus import EventBus
@@ -28,24 +35,17 @@ from event_monitor.control.client import refuse_command
 from event_monitor.control.lock import HomeLock
 from event_monitor.control.server import ControlServer
 from event_monitor.control.spool import Spool
-from event_monitor.dead_letter_answers import DeadLetterAnswers
 from event_monitor.errors import HomeUnusable, StoreUnavailable
-from event_monitor.explorer_answers import ExplorerAnswers
 from event_monitor.kill_switch import KillSwitch
 from event_monitor.messages import GetService, Message
 from event_monitor.model import Severity
-from event_monitor.overview import Overview
 from event_monitor.paths import HomePaths
 from event_monitor.reactions import Reactions
 from event_monitor.reloading import Reloader, Stamps
-from event_monitor.replay_answers import ReplayAnswers, unwanted_targets
 from event_monitor.resilience.breaker import BreakerState
 from event_monitor.resilience.waits import current_waits
-from event_monitor.service_desk import ServiceDesk
-from event_monitor.service_detail import ServiceDetails
 from event_monitor.services.registry import ServiceRegistry
 from event_monitor.spool_intake import SpoolIntake
-from event_monitor.store_desk import StoreDesk
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.surroundings import REAL, Surroundings
 from event_monitor.system.alerts import AlertBook

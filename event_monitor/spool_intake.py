@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from event_monitor.answers import Outcome
+from event_monitor.answers.table import Outcome
 from event_monitor.control.spool import Spool, SpoolEntry
 from event_monitor.errors import (
     BusClosed,

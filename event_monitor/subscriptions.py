@@ -13,7 +13,7 @@ from event_monitor.bus.subscribers import Handler
 from event_monitor.clock import to_iso
 from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
 from event_monitor.messages import Subscribe
-from event_monitor.replies import SubscriptionInfo
+from event_monitor.replies.general import SubscriptionInfo
 from event_monitor.targets.handlers import CommandHandler, python_handler
 from event_monitor.topics import TopicPattern
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from event_monitor import messages as m
-from event_monitor import replies as r
 from event_monitor.config import ServiceSettings, Settings
 from event_monitor.errors import InvalidConfig, InvalidRequest, NotFound
 from event_monitor.paths import HomePaths
+from event_monitor.replies import general as r
 from event_monitor.runtime import Runtime
 
 STUB = str(Path(__file__).parent / "services" / "stub_server.py")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from event_monitor import messages as m
-from event_monitor import replies as r
 from event_monitor.config import BackupSettings
 from event_monitor.configured import backup_policy
 from event_monitor.model import Status
 from event_monitor.paths import HomePaths
+from event_monitor.replies import general as r
 from event_monitor.runtime import Runtime
 
 # Days; a file counts from its arrival, which no test can set back.

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from event_monitor import messages as m
+from event_monitor.answers.replays import SIDE_EFFECTS
 from event_monitor.clock import from_iso, nearest_iso, to_iso
 from event_monitor.control.client import SocketClient
 from event_monitor.errors import InvalidRequest, NotFound, ReadOnly
 from event_monitor.model import Event, SystemState
 from event_monitor.paths import HomePaths
-from event_monitor.replay_answers import SIDE_EFFECTS
-from event_monitor.replay_replies import ReplayReport
+from event_monitor.replies.replays import ReplayReport
 from event_monitor.runtime import Runtime
 from tests.bus.helpers import settings
 from tests.bus.replaying import LONG_AGO, ended, record

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from event_monitor import messages as m
-from event_monitor import replies as r
 from event_monitor import runtime as runtime_module
 from event_monitor import spooling
 from event_monitor.bus.streams import EventStream
@@ -31,6 +30,7 @@ from event_monitor.messages.catalogue import REPLY_OF
 from event_monitor.messages.explorer import HistoryFilter
 from event_monitor.model import SystemState
 from event_monitor.paths import HomePaths
+from event_monitor.replies import general as r
 from event_monitor.runtime import Runtime
 from tests.bus.helpers import rows, settings
 

@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 
 from event_monitor import messages as m
-from event_monitor import replies as r
 from event_monitor.config import RetrySettings, Settings, TargetSettings
 from event_monitor.control.client import SocketClient
 from event_monitor.errors import AlreadyRunning, BusClosed, InvalidRequest, ReadOnly
 from event_monitor.host import BusThread, LocalClient
 from event_monitor.paths import HomePaths
+from event_monitor.replies import general as r
 from event_monitor.runtime import Runtime
 from tests.bus.helpers import rows, settings
 from tests.processes import Headless, headless, wait_for

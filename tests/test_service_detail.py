@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from event_monitor import messages as m
-from event_monitor import replies as r
 from event_monitor.breaker_history import KEPT, BreakerHistory
 from event_monitor.bus.lane import HandlerTimeout
 from event_monitor.clock import LoopClock
@@ -27,6 +26,7 @@ from event_monitor.control.client import SocketClient
 from event_monitor.errors import InvalidRequest, NotFound, ReadOnly
 from event_monitor.model import SystemState
 from event_monitor.paths import HomePaths
+from event_monitor.replies import general as r
 from event_monitor.resilience.breaker import BreakerChange, BreakerState
 from event_monitor.resilience.budget import RetryBudget
 from event_monitor.resilience.health import CheckKind

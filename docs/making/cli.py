@@ -13,15 +13,15 @@ from event_monitor.__main__ import _parser
 from event_monitor.chaos.command import ListedPoint, ListedScenario
 from event_monitor.chaos.results import ChaosReport
 from event_monitor.cli.batch import Summary
-from event_monitor.dead_letter_replies import Corrected, RetryRun
 from event_monitor.grammar.commands import COMMANDS, GLOBAL_OPTIONS
 from event_monitor.grammar.parser import parse, to_message
 from event_monitor.grammar.spec import Argument, Command, Option
 from event_monitor.messages.catalogue import REPLY_OF
 from event_monitor.model import Event, Transition
-from event_monitor.replay_replies import ReplayPlan, ReplayReport
-from event_monitor.replies import Done, Published, Reply, StateReport, Subscription, SubscriptionInfo
-from event_monitor.store_replies import ImportedLines
+from event_monitor.replies.dead_letters import Corrected, RetryRun
+from event_monitor.replies.general import Done, Published, Reply, StateReport, Subscription, SubscriptionInfo
+from event_monitor.replies.replays import ReplayPlan, ReplayReport
+from event_monitor.replies.store import ImportedLines
 from making import shapes
 from making.markdown import anchor, code, contents, fence, head, prose, sentence, table
 

@@ -10,9 +10,9 @@ from event_monitor.bus.history import read_event
 from event_monitor.bus.ledger import Ledger
 from event_monitor.bus.storms import GO_ON
 from event_monitor.clock import to_iso
-from event_monitor.dead_letter_replies import Corrected
 from event_monitor.errors import Conflict, EventMonitorError, NotFound
 from event_monitor.model import DeliveryState
+from event_monitor.replies.dead_letters import Corrected
 
 _ADVICE = "event-cli dlq list shows which have"
 

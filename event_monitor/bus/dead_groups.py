@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from event_monitor.bus.fingerprint import fingerprint
-from event_monitor.dead_letter_replies import DeadGroup, DeadGroups
 from event_monitor.errors import NotFound
 from event_monitor.model import DeliveryError
+from event_monitor.replies.dead_letters import DeadGroup, DeadGroups
 from event_monitor.topics import TopicPattern
 
 Place = tuple[int, str]

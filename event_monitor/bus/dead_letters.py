@@ -18,9 +18,9 @@ from event_monitor.bus.history import read_dead_letters
 from event_monitor.bus.ledger import Ledger
 from event_monitor.bus.store import EventStore
 from event_monitor.clock import Clock, to_iso
-from event_monitor.dead_letter_replies import DeadGroups
 from event_monitor.model import DeliveryState
-from event_monitor.replies import DeadLetter
+from event_monitor.replies.dead_letters import DeadGroups
+from event_monitor.replies.general import DeadLetter
 
 PAGE = 500
 ALL = Letters()

@@ -35,7 +35,7 @@ from event_monitor.config import Settings, TargetSettings
 from event_monitor.errors import BusClosed, BusFull, InvalidEvent, InvalidRequest, StoreUnavailable
 from event_monitor.model import Event, Priority, Status
 from event_monitor.protection import make_breaker
-from event_monitor.replies import Route
+from event_monitor.replies.general import Route
 from event_monitor.resilience.breaker import CircuitBreaker
 from event_monitor.resilience.retry import RetryPolicy
 from event_monitor.resilience.waits import WaitGraph, current_waits

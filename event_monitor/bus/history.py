@@ -15,7 +15,7 @@ import msgspec
 from event_monitor.bus.dead_groups import Letters, Place
 from event_monitor.clock import to_iso
 from event_monitor.model import PRIORITIES, Delivery, DeliveryError, DeliveryState, Event, Status
-from event_monitor.replies import DeadLetter
+from event_monitor.replies.general import DeadLetter
 from event_monitor.topics import TopicPattern
 
 COLUMNS = (

@@ -25,8 +25,8 @@ from event_monitor.bus.upkeep import Upkeep
 from event_monitor.clock import from_iso
 from event_monitor.errors import BusFull, EventMonitorError, InvalidEvent
 from event_monitor.model import Priority, Status
-from event_monitor.replies import LineError
-from event_monitor.store_replies import ImportedLines
+from event_monitor.replies.general import LineError
+from event_monitor.replies.store import ImportedLines
 from event_monitor.validation import check_event_type, check_name, check_payload
 
 _RUNS = 4

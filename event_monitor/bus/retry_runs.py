@@ -30,10 +30,10 @@ from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.ledger import Ledger
 from event_monitor.bus.token_bucket import TokenBucket
 from event_monitor.clock import to_iso
-from event_monitor.dead_letter_replies import RetryRun, RetryState
 from event_monitor.errors import BusClosed, Conflict, NotFound, StoreUnavailable
 from event_monitor.messages import ControlRetryRun, DeadLetterSelection, StartRetryRun
 from event_monitor.model import DeliveryState, Severity
+from event_monitor.replies.dead_letters import RetryRun, RetryState
 from event_monitor.topics import TopicPattern
 
 logger = logging.getLogger(__name__)

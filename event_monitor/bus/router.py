@@ -11,7 +11,7 @@ from event_monitor.bus.rules import Routing, RuleSet
 from event_monitor.bus.store import EventStore
 from event_monitor.bus.subscribers import Subscriber
 from event_monitor.model import Event, Priority
-from event_monitor.replies import Route
+from event_monitor.replies.general import Route
 from event_monitor.topics import TopicPattern
 
 _KNOWN_TYPES = 4_096

@@ -12,7 +12,7 @@ from event_monitor.bus.store_files import looking_at
 from event_monitor.bus.upkeep import free_pages, gives_back
 from event_monitor.clock import from_iso, to_iso
 from event_monitor.model import Status
-from event_monitor.store_replies import StoredFile, StoreStats
+from event_monitor.replies.store import StoredFile, StoreStats
 
 _DAY = 86_400.0
 # A younger store says nothing of a day.

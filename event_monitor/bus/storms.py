@@ -15,7 +15,7 @@ from event_monitor.bus.turns import MAX_NAMED, OTHERS
 from event_monitor.clock import Clock
 from event_monitor.config import StormRule
 from event_monitor.errors import RateLimited
-from event_monitor.replies import StormCount
+from event_monitor.replies.general import StormCount
 from event_monitor.topics import TopicPattern
 
 # A storm is over once nothing has been over the limit for so many seconds.

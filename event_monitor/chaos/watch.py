@@ -14,7 +14,7 @@ from event_monitor.control.client import SocketClient
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import GetService, GetState, GetStats, QueryAlerts
 from event_monitor.model import Alert, SystemState, Transition
-from event_monitor.replies import Stats
+from event_monitor.replies.general import Stats
 
 EACH = 1.0
 DOWN = "DOWN"

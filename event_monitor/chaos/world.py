@@ -26,7 +26,7 @@ from event_monitor.chaos.watch import Watch
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import GetState, GetStats, QueryServices, Subscribe
 from event_monitor.model import SystemState
-from event_monitor.replies import Stats
+from event_monitor.replies.general import Stats
 
 POLL = 0.1
 WEB, TOOLS = "web", "tools"

@@ -163,7 +163,7 @@ def _replay(session: _Session) -> int:
 
 def _events(session: _Session) -> int:
     from event_monitor.cli.streams import follow, history
-    from event_monitor.replies import EventPage
+    from event_monitor.replies.general import EventPage
 
     query = to_message(session.invocation)
     assert isinstance(query, QueryEvents)

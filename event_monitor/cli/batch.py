@@ -30,7 +30,7 @@ from event_monitor.errors import BusClosed, BusFull, Busy, EventMonitorError, In
 from event_monitor.grammar.decode import publish_from_line
 from event_monitor.messages import PublishLines
 from event_monitor.paths import HomePaths
-from event_monitor.replies import PublishedLines
+from event_monitor.replies.general import PublishedLines
 
 # A frame's bytes before its lines are quoted again, which can double them.
 FRAME_BYTES = 262_144

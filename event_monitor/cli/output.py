@@ -14,7 +14,7 @@ from event_monitor.cli import stdio
 from event_monitor.errors import EventMonitorError, error_from_code
 from event_monitor.grammar.json_lines import render_json
 from event_monitor.grammar.text import plain, safe_json
-from event_monitor.replies import Published
+from event_monitor.replies.general import Published
 
 _BAD_INPUT = frozenset({"invalid_event", "invalid_request"})
 _NO_BUS = frozenset({"no_bus", "bus_closed"})

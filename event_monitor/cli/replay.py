@@ -13,7 +13,7 @@ from event_monitor.cli.output import Printer, report
 from event_monitor.grammar.text import pad
 from event_monitor.messages import ControlReplay, QueryReplays, StartReplay
 from event_monitor.paths import HomePaths
-from event_monitor.replay_replies import ReplayReport
+from event_monitor.replies.replays import ReplayReport
 
 _LOOK_SECONDS = 0.2
 _PROGRESS_SECONDS = 1.0

@@ -11,7 +11,7 @@ from event_monitor.grammar.decode import publish_from_text
 from event_monitor.messages import Publish, PublishText
 from event_monitor.model import Priority
 from event_monitor.paths import HomePaths
-from event_monitor.replies import Published
+from event_monitor.replies.general import Published
 from event_monitor.validation import check_event_type, check_name, check_payload
 
 # The limits that a bus starts with; the one that takes the event from the spool applies its own.

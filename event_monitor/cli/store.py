@@ -23,7 +23,7 @@ from event_monitor.grammar.parser import to_message
 from event_monitor.grammar.spec import Invocation
 from event_monitor.messages import CancelStoreWork, ImportLines, QueryEvents, QueryStoreWork, StartStoreWork
 from event_monitor.paths import HomePaths
-from event_monitor.store_replies import ImportedLines, StoreWork
+from event_monitor.replies.store import ImportedLines, StoreWork
 
 _LOOK_SECONDS = 0.1
 _SHOW_SECONDS = 0.5
@@ -79,7 +79,8 @@ def _standing_in(paths: HomePaths) -> Iterator[Connection]:
     ours, theirs = socket.socketpair()
     with theirs:
         # -P: nothing that lies in the working directory is loaded.
-        command = [sys.executable, "-P", "-m", "event_monitor.standalone", paths.home, str(theirs.fileno())]
+        program = [sys.executable, "-P", "-m", "event_monitor.answers.standalone"]
+        command = [*program, paths.home, str(theirs.fileno())]
         process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
     try:
         with Connection(paths, connected=ours) as connection:

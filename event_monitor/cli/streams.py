@@ -14,7 +14,7 @@ from event_monitor.grammar.steps import newest_events
 from event_monitor.messages import GetStats, QueryEvents, Subscribe
 from event_monitor.model import Event
 from event_monitor.paths import HomePaths
-from event_monitor.replies import EventPage
+from event_monitor.replies.general import EventPage
 
 PAGE = 500
 

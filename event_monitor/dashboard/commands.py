@@ -23,7 +23,7 @@ from event_monitor.messages import (
     RetryDeadLetters,
 )
 from event_monitor.model import Event, Severity
-from event_monitor.replies import ServiceDetail
+from event_monitor.replies.general import ServiceDetail
 from event_monitor.widgets.content import foremost
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from event_monitor.replies import DiscoveredServerInfo, DiscoveredServers
+from event_monitor.replies.general import DiscoveredServerInfo, DiscoveredServers
 from event_monitor.widgets.text import Line, clip, fit, line, plain, time_of_day
 
 _ADVICE = (

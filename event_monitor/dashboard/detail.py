@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from event_monitor.model import Event
 from event_monitor.redaction import redact
-from event_monitor.replies import EventDetail
+from event_monitor.replies.general import EventDetail
 from event_monitor.summary import summarise
 from event_monitor.widgets.content import OUTCOMES, PRIORITY_TONES
 from event_monitor.widgets.text import Line, Span, clip, fit, line, plain, time_of_day

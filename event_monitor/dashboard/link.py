@@ -13,7 +13,7 @@ from event_monitor.dashboard.memory import Memory
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import Message
 from event_monitor.model import Alert, Severity, Snapshot
-from event_monitor.replies import BreakerReport, StateReport
+from event_monitor.replies.general import BreakerReport, StateReport
 
 if TYPE_CHECKING:
     from event_monitor.dashboard.app import EventMonitorApp

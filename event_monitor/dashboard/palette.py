@@ -15,7 +15,7 @@ from event_monitor.dashboard.actions import ACTIONS
 from event_monitor.dashboard.overrides import LABELS, TARGET, held
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import QueryBreakers
-from event_monitor.replies import BreakerReport
+from event_monitor.replies.general import BreakerReport
 from event_monitor.widgets.text import plain
 
 if TYPE_CHECKING:

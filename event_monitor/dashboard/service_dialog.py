@@ -13,7 +13,7 @@ from event_monitor.dashboard.dialogs import SCROLLING, take_layout
 from event_monitor.dashboard.overrides import Override
 from event_monitor.dashboard.service_lines import service_keys, service_lines, service_title
 from event_monitor.errors import EventMonitorError
-from event_monitor.replies import ServiceDetail
+from event_monitor.replies.general import ServiceDetail
 from event_monitor.widgets.document import Document
 from event_monitor.widgets.text import Line, clip, line, plain
 

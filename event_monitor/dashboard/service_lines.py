@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from event_monitor.replies import BreakerMove, ServiceDetail
+from event_monitor.replies.general import BreakerMove, ServiceDetail
 from event_monitor.widgets.content import BREAKER_GLYPHS, HEALTH_GLYPHS
 from event_monitor.widgets.text import (
     Line,

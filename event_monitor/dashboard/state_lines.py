@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from event_monitor.model import SystemState, Transition
-from event_monitor.replies import StateReport
+from event_monitor.replies.general import StateReport
 from event_monitor.widgets.content import STATE_GLYPHS
 from event_monitor.widgets.state_path import WIDTH, diagram, way
 from event_monitor.widgets.text import Line, clip, line, plain, time_of_day

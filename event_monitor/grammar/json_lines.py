@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from event_monitor.replies import Reply, StateReport, Subscription
+from event_monitor.replies.general import Reply, StateReport, Subscription
 
 _encode = msgspec.json.encode
 

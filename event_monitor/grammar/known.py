@@ -22,7 +22,7 @@ from event_monitor.messages import (
     QueryServices,
     QuerySubscriptions,
 )
-from event_monitor.replies import DeadLetterPage, EventPage
+from event_monitor.replies.general import DeadLetterPage, EventPage
 
 
 class Offer(msgspec.Struct, frozen=True):

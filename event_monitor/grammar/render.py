@@ -18,7 +18,7 @@ from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
 from event_monitor.model import Alert, Event, Snapshot
 from event_monitor.redaction import redact
-from event_monitor.replies import (
+from event_monitor.replies.general import (
     AdoptionPlan,
     Alerts,
     Analytics,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from event_monitor.grammar.figures import clock, duration, ms
 from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import plain
-from event_monitor.replies import (
+from event_monitor.replies.general import (
     BreakerReport,
     Breakers,
     BulkheadReport,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from event_monitor.dead_letter_replies import Corrected, DeadGroups, RetryRun, RetryRuns
 from event_monitor.grammar.table import Column, facts, table
+from event_monitor.replies.dead_letters import Corrected, DeadGroups, RetryRun, RetryRuns
 
 
 def _groups(reply: DeadGroups, width: int, mask: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
 from event_monitor.messages import Speed
-from event_monitor.replay_replies import (
+from event_monitor.replies.replays import (
     Histogram,
     ReplayedEvents,
     ReplayPlan,

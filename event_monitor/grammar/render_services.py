@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from event_monitor.grammar.table import Column, facts, table
 from event_monitor.grammar.text import clip, plain
-from event_monitor.replies import AdoptionPlan, DiscoveredServerInfo, DiscoveredServers, Services
+from event_monitor.replies.general import AdoptionPlan, DiscoveredServerInfo, DiscoveredServers, Services
 
 # What a person approves is shown whole, on more lines if need be.
 _UNCUT = 1_000_000

@@ -8,7 +8,7 @@ from typing import Any
 from event_monitor.grammar.figures import clock, size
 from event_monitor.grammar.table import facts
 from event_monitor.grammar.text import clip, plain
-from event_monitor.store_replies import ImportedLines, StoreStats, StoreWork
+from event_monitor.replies.store import ImportedLines, StoreStats, StoreWork
 
 
 def work_line(work: StoreWork, width: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from event_monitor.grammar.table import Column, facts, table
-from event_monitor.replies import TaskInfo, Tasks
+from event_monitor.replies.general import TaskInfo, Tasks
 
 _COLUMNS = (
     Column("TASK", flexible=True),

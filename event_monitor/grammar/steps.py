@@ -31,7 +31,7 @@ from event_monitor.messages import (
     StartRetryRun,
 )
 from event_monitor.model import Event
-from event_monitor.replies import DeadLetter, DeadLetterPage, Done, EventPage
+from event_monitor.replies.general import DeadLetter, DeadLetterPage, Done, EventPage
 
 _PAGE = 500
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from event_monitor.dead_letter_replies import Corrected, DeadGroups, RetryRun, RetryRuns
-from event_monitor.explorer_replies import HistoryPage, Moment
 from event_monitor.messages.base import Message
 from event_monitor.messages.dead_letters import (
     ControlRetryRun,
@@ -73,15 +71,9 @@ from event_monitor.messages.system import (
     SetMaintenance,
 )
 from event_monitor.model import Snapshot
-from event_monitor.replay_replies import (
-    Histogram,
-    ReplayedEvents,
-    ReplayPlan,
-    ReplayReport,
-    Replays,
-    ReplayTargets,
-)
-from event_monitor.replies import (
+from event_monitor.replies.dead_letters import Corrected, DeadGroups, RetryRun, RetryRuns
+from event_monitor.replies.explorer import HistoryPage, Moment
+from event_monitor.replies.general import (
     AdoptionPlan,
     Alerts,
     Analytics,
@@ -105,7 +97,15 @@ from event_monitor.replies import (
     Subscriptions,
     Tasks,
 )
-from event_monitor.store_replies import ImportedLines, StoreStats, StoreWork
+from event_monitor.replies.replays import (
+    Histogram,
+    ReplayedEvents,
+    ReplayPlan,
+    ReplayReport,
+    Replays,
+    ReplayTargets,
+)
+from event_monitor.replies.store import ImportedLines, StoreStats, StoreWork
 
 COMMANDS: tuple[type[Message], ...] = (
     Publish,

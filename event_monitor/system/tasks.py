@@ -9,7 +9,7 @@ from typing import Any
 
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.messages import GetTasks, Message
-from event_monitor.replies import LockInfo, TaskInfo, Tasks
+from event_monitor.replies.general import LockInfo, TaskInfo, Tasks
 from event_monitor.stacks import awaited_by, on_one_line, stack_of_task, stack_of_thread
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from event_monitor.bus.ledger import Ledger
 from event_monitor.bus.store import EventStore
 from event_monitor.clock import to_iso
 from event_monitor.model import Event
-from event_monitor.replies import Analytics, AnalyticsRow
+from event_monitor.replies.general import Analytics, AnalyticsRow
 
 BATCH = 256
 _MINUTE = len("2026-11-23T15:42")

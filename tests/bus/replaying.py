@@ -11,7 +11,7 @@ from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.ledger import Ledger
 from event_monitor.bus.replay.desk import ReplayDesk
 from event_monitor.clock import to_iso
-from event_monitor.replay_replies import ReplayReport
+from event_monitor.replies.replays import ReplayReport
 
 LONG_AGO = 1_700_000_000.0
 

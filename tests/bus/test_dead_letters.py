@@ -18,10 +18,10 @@ from event_monitor.bus.dead_groups import Letters
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.fingerprint import LONGEST, fingerprint
 from event_monitor.bus.retry_runs import RetryDesk
-from event_monitor.dead_letter_replies import RetryRun, RetryState
 from event_monitor.errors import Conflict, InvalidEvent, NotFound
 from event_monitor.messages import ControlRetryRun, StartRetryRun
 from event_monitor.model import Priority, Status
+from event_monitor.replies.dead_letters import RetryRun, RetryState
 from event_monitor.resilience.retry import PermanentError
 from tests.bus.helpers import Recorder, open_bus, rows
 

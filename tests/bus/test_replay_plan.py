@@ -21,7 +21,7 @@ from event_monitor.bus.rules import compile_filter
 from event_monitor.clock import to_iso
 from event_monitor.errors import InvalidRequest
 from event_monitor.messages import PlanReplay, StartReplay
-from event_monitor.replay_replies import ReplayPlan, ReplayReport
+from event_monitor.replies.replays import ReplayPlan, ReplayReport
 from tests.bus.helpers import open_bus, rules
 from tests.bus.helpers import settings as bus_settings
 from tests.bus.replaying import LONG_AGO, ended, record

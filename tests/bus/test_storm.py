@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from event_monitor.answers.overview import resident_bytes
 from event_monitor.bus.admission import ON_THE_WAY
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.receipt import Receipt
@@ -20,7 +21,6 @@ from event_monitor.config import StormRule
 from event_monitor.errors import InvalidEvent, RateLimited
 from event_monitor.event_types import SOURCE
 from event_monitor.model import Priority, Status
-from event_monitor.overview import resident_bytes
 from tests.bus.helpers import Recorder, open_bus, queue, rows, settings
 from tests.virtual import database_counted, run_virtual
 

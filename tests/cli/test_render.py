@@ -9,15 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_monitor.dead_letter_replies import (
-    Corrected,
-    DeadGroup,
-    DeadGroups,
-    RetryRun,
-    RetryRuns,
-    RetryState,
-)
-from event_monitor.explorer_replies import HistoryPage, Moment
 from event_monitor.grammar import render
 from event_monitor.grammar.json_lines import render_json
 from event_monitor.grammar.render_replay import progress_line
@@ -39,17 +30,16 @@ from event_monitor.model import (
     SystemState,
     Transition,
 )
-from event_monitor.replay_replies import (
-    Histogram,
-    ReplayedEvent,
-    ReplayedEvents,
-    ReplayPlan,
-    ReplayReport,
-    Replays,
-    ReplayTargetInfo,
-    ReplayTargets,
+from event_monitor.replies.dead_letters import (
+    Corrected,
+    DeadGroup,
+    DeadGroups,
+    RetryRun,
+    RetryRuns,
+    RetryState,
 )
-from event_monitor.replies import (
+from event_monitor.replies.explorer import HistoryPage, Moment
+from event_monitor.replies.general import (
     AdoptionPlan,
     Alerts,
     Analytics,
@@ -90,7 +80,17 @@ from event_monitor.replies import (
     TaskInfo,
     Tasks,
 )
-from event_monitor.store_replies import ImportedLines, StoredFile, StoreStats, StoreWork
+from event_monitor.replies.replays import (
+    Histogram,
+    ReplayedEvent,
+    ReplayedEvents,
+    ReplayPlan,
+    ReplayReport,
+    Replays,
+    ReplayTargetInfo,
+    ReplayTargets,
+)
+from event_monitor.replies.store import ImportedLines, StoredFile, StoreStats, StoreWork
 
 TIME = "2026-11-23T20:15:30.123456Z"
 HOSTILE = (

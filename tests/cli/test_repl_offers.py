@@ -18,7 +18,7 @@ from event_monitor.grammar.repl.table import NEEDS_SHELL, REPL
 from event_monitor.grammar.repl.words import LineError, split
 from event_monitor.messages import GetAnalytics, GetStats, Message, QueryBreakers, QueryEvents
 from event_monitor.model import Event, Priority, Status
-from event_monitor.replies import (
+from event_monitor.replies.general import (
     Analytics,
     AnalyticsRow,
     BreakerReport,

@@ -14,7 +14,7 @@ from event_monitor.control.server import ControlServer
 from event_monitor.errors import NotFound
 from event_monitor.messages import GetEvent, PublishText, Subscribe
 from event_monitor.model import Event
-from event_monitor.replies import Done
+from event_monitor.replies.general import Done
 from event_monitor.topics import TopicPattern
 
 PATIENCE = 20.0

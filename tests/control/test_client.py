@@ -30,7 +30,7 @@ from event_monitor.messages import (
 )
 from event_monitor.messages.catalogue import COMMANDS, REPLY_OF, AnyMessage
 from event_monitor.model import Snapshot
-from event_monitor.replies import Done, Pong
+from event_monitor.replies.general import Done, Pong
 from tests.dashboard import scene
 
 PONG = Pong(pid=1, version="0", home="/h")

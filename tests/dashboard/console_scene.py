@@ -19,7 +19,7 @@ from event_monitor.host import BusThread, LocalClient
 from event_monitor.messages import GetAnalytics, GetStats, Message, PublishText, QueryBreakers, QueryEvents
 from event_monitor.model import Event, Priority, Status
 from event_monitor.paths import HomePaths
-from event_monitor.replies import Analytics, BreakerReport, Breakers, EventPage, Published
+from event_monitor.replies.general import Analytics, BreakerReport, Breakers, EventPage, Published
 from event_monitor.runtime import Runtime
 from tests.dashboard import scene
 from tests.dashboard.driving import text

@@ -16,7 +16,6 @@ from event_monitor.config import DashboardSettings
 from event_monitor.dashboard.app import EventMonitorApp
 from event_monitor.dashboard.dead_letters.tab import DeadLettersTab
 from event_monitor.dashboard.memory import Memory
-from event_monitor.dead_letter_replies import DeadGroup, DeadGroups, RetryRun, RetryRuns, RetryState
 from event_monitor.host import BusThread, LocalClient
 from event_monitor.messages import (
     Message,
@@ -29,7 +28,8 @@ from event_monitor.messages import (
 )
 from event_monitor.model import Priority
 from event_monitor.paths import HomePaths
-from event_monitor.replies import DeadLetter, DeadLetterPage, Route
+from event_monitor.replies.dead_letters import DeadGroup, DeadGroups, RetryRun, RetryRuns, RetryState
+from event_monitor.replies.general import DeadLetter, DeadLetterPage, Route
 from event_monitor.runtime import Runtime
 from tests.dashboard import scene
 from tests.dashboard.driving import settle

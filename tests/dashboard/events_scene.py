@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
+from event_monitor.answers.explorer import ExplorerAnswers
 from event_monitor.bus import history, schema
 from event_monitor.bus.event_bus import EventBus
-from event_monitor.explorer_answers import ExplorerAnswers
 from event_monitor.messages import FindMoment, GetEvent, Message, QueryHistory
 from event_monitor.model import Delivery, DeliveryState, Snapshot, Status
-from event_monitor.replies import EventDetail
+from event_monitor.replies.general import EventDetail
 from tests.bus.big_history import DELIVERY
 from tests.dashboard import scene
 

@@ -15,7 +15,7 @@ from event_monitor.dashboard.app import EventMonitorApp
 from event_monitor.dashboard.memory import Memory
 from event_monitor.dashboard.replay.tab import ReplayTab
 from event_monitor.messages import QueryReplays
-from event_monitor.replay_replies import ReplayReport
+from event_monitor.replies.replays import ReplayReport
 from event_monitor.runtime import Runtime
 from tests.bus.replaying import record
 

@@ -19,7 +19,7 @@ from event_monitor.messages import (
     StartReplay,
 )
 from event_monitor.model import DeliveryState, ReplayState, Status
-from event_monitor.replay_replies import (
+from event_monitor.replies.replays import (
     Histogram,
     ReplayedEvent,
     ReplayedEvents,

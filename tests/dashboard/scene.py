@@ -45,7 +45,7 @@ from event_monitor.model import (
     Transition,
     TypeRate,
 )
-from event_monitor.replies import (
+from event_monitor.replies.general import (
     Alerts,
     BreakerReport,
     Breakers,

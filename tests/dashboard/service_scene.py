@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from event_monitor.model import Latency, ServiceView, SystemState, Transition
-from event_monitor.replies import (
+from event_monitor.replies.general import (
     BreakerMove,
     BreakerReport,
     BudgetReport,

@@ -13,8 +13,8 @@ from event_monitor.dashboard.dead_letters.editor import LetterEditor
 from event_monitor.dashboard.dead_letters.questions import Question
 from event_monitor.dashboard.dialogs import DocumentDialog
 from event_monitor.dashboard.memory import Memory
-from event_monitor.dead_letter_replies import RetryState
 from event_monitor.messages import GetEvent, QueryDeadLetters, QueryRetryRuns, RetryDeadLetters
+from event_monitor.replies.dead_letters import RetryState
 from tests.dashboard.dead_letters_scene import TARGET, Stage, stage
 from tests.dashboard.driving import said, settle, text
 

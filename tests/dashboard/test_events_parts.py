@@ -21,9 +21,9 @@ from event_monitor.dashboard.events.payload_edit import from_text, to_text
 from event_monitor.dashboard.events.row_lines import heading, position, row_line, thumb
 from event_monitor.dashboard.events.window import MOST, PAGE, HistoryWindow, Way
 from event_monitor.errors import Conflict, InvalidEvent
-from event_monitor.explorer_replies import HistoryPage, HistoryRow
 from event_monitor.messages import HistoryFilter, QueryHistory
 from event_monitor.model import DeliveryState, Event, Priority, Status
+from event_monitor.replies.explorer import HistoryPage, HistoryRow
 from tests.dashboard.test_life import HOSTILE
 
 NOW = datetime(2026, 3, 14, 15, 42, 7, tzinfo=UTC)

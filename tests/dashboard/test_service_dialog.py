@@ -13,7 +13,7 @@ from event_monitor.dashboard.service_lines import service_lines, strip
 from event_monitor.dashboard.state_lines import state_lines
 from event_monitor.errors import NoBus
 from event_monitor.messages import GetState, RestartService, SetBreaker
-from event_monitor.replies import ErrorLine
+from event_monitor.replies.general import ErrorLine
 from event_monitor.widgets.document import Document
 from event_monitor.widgets.text import Span
 from tests.dashboard import scene, service_scene

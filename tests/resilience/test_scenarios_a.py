@@ -20,7 +20,7 @@ from event_monitor.bus.event_bus import EventBus
 from event_monitor.clock import LoopClock, from_iso
 from event_monitor.config import BreakerSettings, TargetSettings
 from event_monitor.model import Event
-from event_monitor.replies import DeadLetter
+from event_monitor.replies.general import DeadLetter
 from event_monitor.resilience import (
     CircuitBreaker,
     CircuitOpenError,

@@ -13,7 +13,7 @@ from event_monitor import messages as m
 from event_monitor.control.client import SocketClient
 from event_monitor.errors import EventMonitorError
 from event_monitor.model import Snapshot
-from event_monitor.replies import Stats
+from event_monitor.replies.general import Stats
 
 REFRESH = 1.0
 EACH = 2.0

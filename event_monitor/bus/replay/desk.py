@@ -27,7 +27,7 @@ from event_monitor.clock import from_iso, to_iso
 from event_monitor.errors import BusClosed, Conflict, InvalidRequest, NotFound
 from event_monitor.messages import ControlReplay, ReplaySelection, Speed, StartReplay
 from event_monitor.model import ReplayMark, ReplayState, Severity
-from event_monitor.replay_replies import ReplayPlan, ReplayReport
+from event_monitor.replies.replays import ReplayPlan, ReplayReport
 
 logger = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from event_monitor.bus.store import EventStore
 from event_monitor.clock import from_iso
 from event_monitor.messages import Speed
 from event_monitor.model import Event
-from event_monitor.replay_replies import ReplayPlan
+from event_monitor.replies.replays import ReplayPlan
 
 # Rows that one read may count, or look into: a read is short, for the bus's own wait behind it.
 COUNTED = 20_000

@@ -14,7 +14,7 @@ from event_monitor.errors import NoBus
 from event_monitor.grammar.render_replay import progress_line
 from event_monitor.grammar.steps import Show, newest_events
 from event_monitor.messages import ControlReplay, GetStats, Message, QueryEvents, QueryReplays, StartReplay
-from event_monitor.replay_replies import ReplayReport
+from event_monitor.replies.replays import ReplayReport
 
 Ask = Callable[[Message], Awaitable[Any]]
 _PAGE = 200

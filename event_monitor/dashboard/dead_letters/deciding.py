@@ -9,7 +9,6 @@ from event_monitor.dashboard.dead_letters.questions import Question
 from event_monitor.dashboard.dead_letters.reading import Reader
 from event_monitor.dashboard.dead_letters.tree import DeadTree, Row
 from event_monitor.dashboard.link import BusLink
-from event_monitor.dead_letter_replies import Corrected, DeadGroup, RetryRun, RetryState
 from event_monitor.messages import (
     ControlRetryRun,
     DropDeadLetters,
@@ -17,7 +16,8 @@ from event_monitor.messages import (
     RetryDeadLetters,
     StartRetryRun,
 )
-from event_monitor.replies import DeadLetter
+from event_monitor.replies.dead_letters import Corrected, DeadGroup, RetryRun, RetryState
+from event_monitor.replies.general import DeadLetter
 
 RATES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 0.0)
 """Letters a second that can be chosen; 0 is all at once."""

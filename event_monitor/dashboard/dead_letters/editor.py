@@ -15,11 +15,11 @@ from textual.widgets.text_area import Edit, EditResult
 from event_monitor.dashboard.dead_letters.questions import Question
 from event_monitor.dashboard.dialogs import take_layout
 from event_monitor.dashboard.link import BusLink
-from event_monitor.dead_letter_replies import Corrected
 from event_monitor.errors import EventMonitorError
 from event_monitor.grammar.payload_text import Mistake, PayloadText, escaped
 from event_monitor.messages import CorrectDeadLetter, ResolveRoute
-from event_monitor.replies import DeadLetter
+from event_monitor.replies.dead_letters import Corrected
+from event_monitor.replies.general import DeadLetter
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line, clip, line, plain
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from event_monitor.dashboard.dead_letters.tree import DeadTree, Row
 from event_monitor.dashboard.detail import payload_lines
-from event_monitor.dead_letter_replies import DeadGroup, RetryRun, RetryState
 from event_monitor.redaction import redact
-from event_monitor.replies import DeadLetter
+from event_monitor.replies.dead_letters import DeadGroup, RetryRun, RetryState
+from event_monitor.replies.general import DeadLetter
 from event_monitor.summary import summarise
 from event_monitor.widgets.content import PRIORITY_TONES
 from event_monitor.widgets.text import (

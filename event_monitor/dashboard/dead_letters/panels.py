@@ -9,7 +9,7 @@ from textual.message import Message
 
 from event_monitor.dashboard.dead_letters import lines as say
 from event_monitor.dashboard.dead_letters.tree import DeadTree
-from event_monitor.dead_letter_replies import RetryRun
+from event_monitor.replies.dead_letters import RetryRun
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from event_monitor.dashboard.dead_letters.tree import DeadTree
 from event_monitor.dashboard.link import BusLink
-from event_monitor.dead_letter_replies import RetryRun, RetryState
 from event_monitor.errors import EventMonitorError, InvalidRequest
 from event_monitor.messages import QueryDeadGroups, QueryDeadLetters, QueryRetryRuns
 from event_monitor.model import Snapshot
+from event_monitor.replies.dead_letters import RetryRun, RetryState
 from event_monitor.topics import TopicPattern
 
 PAGE = 50

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from event_monitor.dead_letter_replies import DeadGroup, DeadGroups
-from event_monitor.replies import DeadLetter
+from event_monitor.replies.dead_letters import DeadGroup, DeadGroups
+from event_monitor.replies.general import DeadLetter
 
 
 class Key(NamedTuple):

@@ -14,8 +14,8 @@ from event_monitor.dashboard.events.prompts import AskDialog, Paragraph
 from event_monitor.dashboard.link import BusLink
 from event_monitor.messages import GetEvent, PlanReplay, Publish, ResolveRoute, StartReplay
 from event_monitor.model import Event, Priority, Severity
-from event_monitor.replay_replies import ReplayPlan, ReplayReport
-from event_monitor.replies import EventDetail, Published, Route
+from event_monitor.replies.general import EventDetail, Published, Route
+from event_monitor.replies.replays import ReplayPlan, ReplayReport
 
 SOURCE = "dashboard"
 _OTHER_EVENTS = "filtered"

@@ -8,7 +8,7 @@ from textual.binding import Binding
 
 from event_monitor.dashboard.detail import detail_lines
 from event_monitor.model import Status
-from event_monitor.replies import EventDetail
+from event_monitor.replies.general import EventDetail
 from event_monitor.widgets.document import Document
 from event_monitor.widgets.text import Line, clip, line
 

@@ -18,9 +18,9 @@ import msgspec
 
 from event_monitor.dashboard.events.marks import Marks
 from event_monitor.errors import Conflict, InvalidRequest
-from event_monitor.explorer_replies import HistoryPage
 from event_monitor.messages import HistoryFilter, QueryHistory
 from event_monitor.model import Event
+from event_monitor.replies.explorer import HistoryPage
 
 PAGE = 500
 

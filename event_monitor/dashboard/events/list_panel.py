@@ -12,7 +12,7 @@ from event_monitor.dashboard.events import columns
 from event_monitor.dashboard.events.marks import Marks
 from event_monitor.dashboard.events.row_lines import heading, row_line, thumb
 from event_monitor.dashboard.events.window import HistoryWindow
-from event_monitor.explorer_replies import HistoryRow
+from event_monitor.replies.explorer import HistoryRow
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line, Span, clip
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from event_monitor.dashboard.events.window import PAGE, HistoryWindow, Way
 from event_monitor.dashboard.link import BusLink
 from event_monitor.errors import EventMonitorError
-from event_monitor.explorer_replies import HistoryPage
 from event_monitor.messages import HistoryFilter, QueryHistory
+from event_monitor.replies.explorer import HistoryPage
 
 STEPS = 100
 """Pages that a search takes by itself before it asks whether to go on."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from event_monitor.dashboard.events.columns import widths
-from event_monitor.explorer_replies import HistoryRow
 from event_monitor.model import DeliveryState, Status
+from event_monitor.replies.explorer import HistoryRow
 from event_monitor.widgets.content import OUTCOMES, PRIORITY_TONES
 from event_monitor.widgets.text import Line, Span, clip, count, cut, fit, line, plain
 

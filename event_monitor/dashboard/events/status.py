@@ -10,8 +10,8 @@ from event_monitor.dashboard.events.loader import Loader
 from event_monitor.dashboard.events.marks import Marks
 from event_monitor.dashboard.events.row_lines import position
 from event_monitor.dashboard.events.window import HistoryWindow, Way
-from event_monitor.explorer_replies import HistoryRow
 from event_monitor.messages import HistoryFilter
+from event_monitor.replies.explorer import HistoryRow
 from event_monitor.widgets.content import NO_EVENTS
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line, clip, count, line, plain, spread, time_of_day

@@ -24,10 +24,10 @@ from event_monitor.dashboard.events.writing import Writing
 from event_monitor.dashboard.link import BusLink
 from event_monitor.dashboard.tab import Tab
 from event_monitor.errors import EventMonitorError
-from event_monitor.explorer_replies import Moment
 from event_monitor.grammar.event_filter import parse_filter, parse_moment
 from event_monitor.messages import FindMoment, HistoryFilter
 from event_monitor.model import Snapshot
+from event_monitor.replies.explorer import Moment
 
 SETTLE = 0.08
 """Seconds without a move after which the details of the selected event are asked for."""

@@ -8,7 +8,7 @@ from event_monitor.errors import EventMonitorError
 from event_monitor.messages import GetEvent
 from event_monitor.model import Event
 from event_monitor.redaction import redact
-from event_monitor.replies import EventDetail
+from event_monitor.replies.general import EventDetail
 from event_monitor.summary import summarise
 from event_monitor.widgets.text import Line, fit, line, plain, time_of_day
 

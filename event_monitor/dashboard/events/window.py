@@ -6,8 +6,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from enum import Enum
 
-from event_monitor.explorer_replies import HistoryPage, HistoryRow
 from event_monitor.messages import HistoryFilter, QueryHistory
+from event_monitor.replies.explorer import HistoryPage, HistoryRow
 
 PAGE = 100
 MOST = 2_000

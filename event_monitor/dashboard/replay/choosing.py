@@ -11,7 +11,7 @@ from event_monitor.dashboard.replay.span import Span
 from event_monitor.dashboard.replay.times import FORMS, read_time, written
 from event_monitor.errors import EventMonitorError, InvalidRequest
 from event_monitor.messages import QueryReplayTargets
-from event_monitor.replay_replies import ReplayTargetInfo
+from event_monitor.replies.replays import ReplayTargetInfo
 
 if TYPE_CHECKING:
     from event_monitor.dashboard.replay.tab import ReplayTab

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from event_monitor.dashboard.dialogs import take_layout
-from event_monitor.replay_replies import ReplayTargetInfo
+from event_monitor.replies.replays import ReplayTargetInfo
 from event_monitor.widgets.line_input import LineInput
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line, clip, line, plain

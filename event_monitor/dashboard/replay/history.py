@@ -13,7 +13,7 @@ from event_monitor.dashboard.replay.span import DAY, Span, Window, covering, iso
 from event_monitor.dashboard.replay.times import clock_text, span_text
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import GetHistogram
-from event_monitor.replay_replies import Histogram
+from event_monitor.replies.replays import Histogram
 from event_monitor.widgets.histogram import History as Picture
 from event_monitor.widgets.text import count
 

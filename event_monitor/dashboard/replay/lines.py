@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from event_monitor.dashboard.replay.question import Question, speed_text
 from event_monitor.dashboard.replay.times import span_text
 from event_monitor.model import DeliveryState, ReplayState, Status
-from event_monitor.replay_replies import ReplayedEvent, ReplayPlan, ReplayReport, ReplayTargetInfo
+from event_monitor.replies.replays import ReplayedEvent, ReplayPlan, ReplayReport, ReplayTargetInfo
 from event_monitor.widgets.content import OUTCOMES
 from event_monitor.widgets.text import (
     Line,

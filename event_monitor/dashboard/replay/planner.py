@@ -14,7 +14,7 @@ from event_monitor.dashboard.replay.newest import Newest
 from event_monitor.dashboard.replay.question import Question
 from event_monitor.errors import EventMonitorError, NoBus
 from event_monitor.messages import Speed
-from event_monitor.replay_replies import ReplayPlan
+from event_monitor.replies.replays import ReplayPlan
 
 # A held key asks once, when it is let go.
 DELAY = 0.15

@@ -14,7 +14,7 @@ from event_monitor.dashboard.replay.question import Question, next_speed, speed_
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import ControlReplay, Message, QueryReplayed, QueryReplayTargets
 from event_monitor.model import ReplayState, Severity
-from event_monitor.replay_replies import ReplayPlan, ReplayReport, ReplayTargetInfo
+from event_monitor.replies.replays import ReplayPlan, ReplayReport, ReplayTargetInfo
 
 if TYPE_CHECKING:
     from event_monitor.dashboard.replay.tab import ReplayTab

@@ -8,7 +8,7 @@ from event_monitor.dashboard.link import BusLink
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import QueryReplayed, QueryReplays
 from event_monitor.model import ReplayState
-from event_monitor.replay_replies import ReplayedEvent, ReplayReport
+from event_monitor.replies.replays import ReplayedEvent, ReplayReport
 
 LIVE = frozenset({ReplayState.RUNNING, ReplayState.PAUSED})
 RESULTS = 30

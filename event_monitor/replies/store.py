@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from event_monitor.replies import LineError, Reply
+from event_monitor.replies.general import LineError, Reply
 
 
 class StoredFile(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import enum
 import msgspec
 
 from event_monitor.model import Priority
-from event_monitor.replies import Reply
+from event_monitor.replies.general import Reply
 
 
 class RetryState(enum.StrEnum):

@@ -1,7 +1,7 @@
 """Answers for a home that no bus runs for: what can be done with its store alone.
 
 ``event-cli`` starts this as a process of its own and speaks to it as to a bus, over a socket that it
-inherits: ``python -m event_monitor.standalone HOME DESCRIPTOR``.
+inherits: ``python -m event_monitor.answers.standalone HOME DESCRIPTOR``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from event_monitor.answers.store import StoreDesk
 from event_monitor.bus import history
 from event_monitor.bus.rules import compile_regex
 from event_monitor.bus.store_files import looking_at
@@ -24,8 +25,7 @@ from event_monitor.control.server import Connection, ControlServer
 from event_monitor.errors import InvalidConfig, NoBus
 from event_monitor.messages import Message, QueryEvents
 from event_monitor.paths import HomePaths
-from event_monitor.replies import EventPage
-from event_monitor.store_desk import StoreDesk
+from event_monitor.replies.general import EventPage
 from event_monitor.topics import TopicPattern
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from event_monitor import dead_letter_replies as d
 from event_monitor import messages as m
-from event_monitor import replies as r
 from event_monitor.bus.corrections import correct
 from event_monitor.bus.dead_groups import Letters
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.retry_runs import RetryDesk, letters_of
 from event_monitor.errors import InvalidRequest
+from event_monitor.replies import dead_letters as d
+from event_monitor.replies import general as r
 from event_monitor.topics import TopicPattern
 
 _MAX_LIMIT = 1_000

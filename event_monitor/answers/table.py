@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from event_monitor import messages as m
-from event_monitor import replies as r
 from event_monitor.breakers import BreakerDesk
 from event_monitor.bus import history
 from event_monitor.bus.event_bus import EventBus
@@ -22,6 +21,7 @@ from event_monitor.errors import EventMonitorError, InvalidRequest, NotFound
 from event_monitor.grammar.decode import publish_from_line, publish_from_text
 from event_monitor.kill_switch import KillSwitch
 from event_monitor.model import Delivery, DeliveryState, Event, Snapshot, Status
+from event_monitor.replies import general as r
 from event_monitor.services.guard import ServiceGuard
 from event_monitor.services.registry import ServiceRegistry
 from event_monitor.subscriptions import Subscriptions

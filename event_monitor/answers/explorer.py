@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from event_monitor import explorer_replies as r
 from event_monitor import messages as m
 from event_monitor.bus import explorer
 from event_monitor.bus.event_bus import EventBus
@@ -18,6 +17,7 @@ from event_monitor.clock import parse_time, to_iso
 from event_monitor.errors import InvalidRequest
 from event_monitor.model import DeliveryState, Status
 from event_monitor.redaction import redact
+from event_monitor.replies import explorer as r
 from event_monitor.summary import summarise
 
 _MAX_LIMIT = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from event_monitor.model import DeliveryState, Event, Priority, Status
-from event_monitor.replies import Reply
+from event_monitor.replies.general import Reply
 
 
 class HistoryRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from event_monitor.model import DeliveryState, ReplayState, Status
-from event_monitor.replies import Reply
+from event_monitor.replies.general import Reply
 
 
 class ReplayPlan(Reply, frozen=True):

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 from event_monitor.bus.store_files import Moved, Stopped
 from event_monitor.errors import Conflict, EventMonitorError, NotFound
-from event_monitor.store_replies import StoreWork
+from event_monitor.replies.store import StoreWork
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from event_monitor import messages as m
-from event_monitor import replies as r
 from event_monitor.bus.store import EventStore
 from event_monitor.calls_seen import CallsSeen, read_calls
 from event_monitor.configured import survey_assistant
 from event_monitor.errors import InvalidRequest, NotFound
 from event_monitor.reloading import Reloader
+from event_monitor.replies import general as r
 from event_monitor.resilience.health import Health
 from event_monitor.services.checking import name_mistake
 from event_monitor.services.declared import STARTABLE, refers

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from event_monitor import messages as m
-from event_monitor import replay_replies as r
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.histogram import count_events, recorded_span
 from event_monitor.bus.replay.desk import ReplayDesk
@@ -15,6 +14,7 @@ from event_monitor.clock import parse_time, to_iso
 from event_monitor.errors import InvalidRequest
 from event_monitor.model import DeliveryState, Status
 from event_monitor.redaction import redact
+from event_monitor.replies import replays as r
 from event_monitor.subscriptions import Subscriptions
 from event_monitor.summary import summarise
 from event_monitor.topics import TopicPattern

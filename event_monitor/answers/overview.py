@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from event_monitor import __version__
 from event_monitor.clock import to_iso
 from event_monitor.model import DeliveryState, QueueView, RateView, ServiceView, Snapshot, Totals
-from event_monitor.replies import BreakerReport, Pong, Stats
+from event_monitor.replies.general import BreakerReport, Pong, Stats
 from event_monitor.system.resources import open_descriptors, resident_bytes, task_count
 
 if TYPE_CHECKING:

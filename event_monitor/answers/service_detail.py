@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from event_monitor import replies as r
 from event_monitor.breakers import TARGET, BreakerDesk
 from event_monitor.bus.lane import Lane
 from event_monitor.clock import Clock, to_iso
 from event_monitor.errors import NotFound
 from event_monitor.messages import GetService
 from event_monitor.model import PRIORITIES
+from event_monitor.replies import general as r
 from event_monitor.resilience.breaker import CircuitBreaker
 from event_monitor.services.guard import ServiceGuard
 from event_monitor.services.registry import ServiceRegistry

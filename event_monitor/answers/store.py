@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from event_monitor import messages as m
+from event_monitor.answers.store_work import Work, WorkBench, on_a_thread
 from event_monitor.bus import schema
 from event_monitor.bus.event_bus import EventBus
 from event_monitor.bus.importing import Importer
@@ -26,8 +27,7 @@ from event_monitor.event_types import SOURCE, BackupCompleted
 from event_monitor.messages import Message
 from event_monitor.model import Severity
 from event_monitor.paths import HomePaths
-from event_monitor.store_replies import ImportedLines, StoreStats, StoreWork
-from event_monitor.store_work import Work, WorkBench, on_a_thread
+from event_monitor.replies.store import ImportedLines, StoreStats, StoreWork
 from event_monitor.system.alerts import AlertBook
 
 logger = logging.getLogger(__name__)
