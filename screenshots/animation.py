@@ -86,7 +86,9 @@ class Animation:
             before = number - 1 in visible
             if number == 0 or (number in visible) != before:
                 state = "visible" if number in visible else "hidden"
-                steps.append(f"{100 * frame.at / length:.2f}%{{visibility:{state}}}")
+                # What is there first is there from the beginning.
+                at = frame.at if number else 0.0
+                steps.append(f"{100 * at / length:.2f}%{{visibility:{state}}}")
         return f".{name}{{animation-name:{name}}}@keyframes {name}{{{''.join(steps)}}}"
 
     def _row(self, segments: Sequence[Segment]) -> str:

@@ -37,7 +37,7 @@ def test_each_frame_is_seen_in_its_time() -> None:
     animation = Animation(10, 2, "#000000", "#ffffff")
     bold = Style(bold=True, color="#ff0000", bgcolor="#222222")
     first, second = (Segment("one <&>"),), (Segment("two", bold), Segment(" plain"))
-    animation.add(Frame(0.0, (first, first), "at rest"))
+    animation.add(Frame(0.01, (first, first), "at rest"))
     animation.add(Frame(1.0, (first, second), "moved"))
     animation.add(Frame(3.0, (first, first), "at rest"))
     svg = animation.svg(4.0)
