@@ -13,6 +13,7 @@ import msgspec
 from event_monitor.config import LONG_TARGETS, STORM, TIERS, Section, ServiceSettings, Settings
 from event_monitor.config_places import Mistake, Path, did_you_mean, show_value, tell
 from event_monitor.errors import InvalidConfig, InvalidRequest
+from event_monitor.redaction import redact
 from event_monitor.topics import TopicPattern
 from event_monitor.yaml_places import YamlDocument, read_yaml
 
@@ -259,7 +260,8 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def print_settings(path: str) -> str:
     """The settings in force as YAML; what the user's file says is marked with its line, and what is wrong
-    with services is said first. Raises ``InvalidConfig`` as ``read_settings`` does."""
+    with services is said first. What looks like a service's secret is masked: people show this to others.
+    Raises ``InvalidConfig`` as ``read_settings`` does."""
     import yaml
 
     read = read_settings(path)
@@ -281,5 +283,7 @@ def print_settings(path: str) -> str:
             source = f"  # {file.origin}:{file.places[inner][0]}" if inner in file.places else ""
             lines.append(f"{indent}{name}: {text}{source}")
 
-    write(msgspec.to_builtins(read.settings), ())
+    values = msgspec.to_builtins(read.settings)
+    values["services"] = redact(values["services"], read.settings.mask)
+    write(values, ())
     return "\n".join(lines) + "\n"

@@ -331,3 +331,15 @@ def test_any_values_make_settings_or_named_mistakes(write: Write, values: dict[s
         assert all(line.startswith((path, "and ")) for line in refusal.message.splitlines())
     else:
         assert msgspec.convert(msgspec.to_builtins(made), Settings) == made
+
+
+def test_what_is_printed_shows_no_secret_of_a_service(tmp_path: Path) -> None:
+    path = tmp_path / "event-monitor.yaml"
+    path.write_text(
+        "services:\n"
+        '  - {name: a, kind: command, command: [sleep, "9"], env: {API_TOKEN: sesame, LANG: C}}\n'
+        '  - {name: b, kind: http, url: "http://127.0.0.1:9/", headers: {Authorization: Bearer sesame}}\n'
+    )
+    printed = print_settings(str(path))
+    assert "sesame" not in printed
+    assert "API_TOKEN: '[masked]', LANG: C" in printed
