@@ -86,7 +86,7 @@ def hang_up(view: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_read_only_view_starts_behind_a_browser(view: subprocess.Popen[bytes]) -> None:
-    shown = read_until(view, b"Quit").decode(errors="replace")
+    shown = read_until(view, b"Live").decode(errors="replace")
     rows = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", shown).split("\n")
     assert max(row.rindex("╮") - row.index("╭") + 1 for row in rows if "╭" in row and "╮" in row) == COLUMNS
 
