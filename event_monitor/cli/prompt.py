@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import termios
@@ -38,6 +39,8 @@ _ASK_SECONDS = 0.5
 _KEPT_SECONDS = 5.0
 _TOOLBAR_SECONDS = 1.0
 _NOTE_WIDTH = 60
+# Seconds after a signal in which all is to be left in order.
+_GRACE = 3.0
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse", "prompt": "bold"})
 
 
@@ -227,12 +230,23 @@ class _Status:
 @contextlib.contextmanager
 def _ending_in_order() -> Iterator[None]:
     """Let the end by a signal go through the same doors as any other, so that the terminal is left as it
-    was found."""
+    was found; and end in any case, where what the signal raised was lost in one of them."""
 
     def leave(number: int, frame: object) -> None:
+        os.write(tell, bytes([number]))
         raise SystemExit(128 + number)
 
+    def see_to_it() -> None:
+        number = os.read(told, 1)
+        if number and not over.wait(_GRACE):
+            _restore(found, termios.TCSANOW)
+            os._exit(128 + number[0])
+
     found = termios.tcgetattr(0)
+    told, tell = os.pipe()
+    over = threading.Event()
+    watching = threading.Thread(target=see_to_it, name="end", daemon=True)
+    watching.start()
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
@@ -240,5 +254,13 @@ def _ending_in_order() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         # A signal between two steps of the prompt's own cleaning up would leave the terminal raw.
-        with contextlib.suppress(termios.error):
-            termios.tcsetattr(0, termios.TCSADRAIN, found)
+        _restore(found)
+        over.set()
+        os.close(tell)
+        watching.join()
+        os.close(told)
+
+
+def _restore(found: list[Any], when: int = termios.TCSADRAIN) -> None:
+    with contextlib.suppress(termios.error):
+        termios.tcsetattr(0, when, found)

@@ -181,6 +181,26 @@ def test_a_signal_leaves_the_terminal_as_it_was(cli: Cli, number: signal.Signals
         assert typed.mode() == typed.before
 
 
+DEAF = """
+import signal, termios, tty
+from event_monitor.cli.prompt import _ending_in_order
+with _ending_in_order():
+    tty.setraw(0)
+    while True:
+        try:
+            signal.pause()
+        except SystemExit:
+            pass
+"""
+
+
+def test_a_signal_whose_exception_is_lost_ends_it_all_the_same(cli: Cli) -> None:
+    with terminal([sys.executable, "-c", DEAF], cli.environ) as deaf:
+        wait_for(lambda: deaf.mode() != deaf.before)
+        assert deaf.end(signal.SIGTERM) == 128 + signal.SIGTERM
+        assert deaf.mode() == deaf.before
+
+
 def test_hostile_payloads_reach_no_terminal(cli: Cli, live: Headless) -> None:
     bad = "\x1b]52;c;aGFja2Vk\x07\x1b[31m\x9b\u202e"
     cli("publish", "bad.event", json.dumps({bad: bad}))
