@@ -23,9 +23,7 @@ def detail_lines(detail: EventDetail, width: int, mask: Sequence[str]) -> list[L
     """Fields, deliveries, causes, effects and payload of an event, wrapped to ``width`` cells."""
     event = detail.event
     lines = [
-        line(
-            (f" #{event.id} ", "accent-strong"), (plain(event.event_type), "strong"), f"  {event.timestamp}"
-        ),
+        *_head(event, width),
         line(
             " ",
             (str(event.priority), PRIORITY_TONES[event.priority]),
@@ -59,6 +57,19 @@ def detail_lines(detail: EventDetail, width: int, mask: Sequence[str]) -> list[L
             lines += [_related(other, mask) for other in events]
     lines += [Line(), line((" Payload", "strong"))]
     return [clip(one, width) for one in lines] + payload_lines(event.payload, width, mask)
+
+
+def _head(event: Event, width: int) -> list[Line]:
+    """Number, type and time. A time that does not fit loses its fraction, then stands on a row of its own,
+    as it is if that has room: a cut one would be read as another time."""
+    name = line((f" #{event.id} ", "accent-strong"), (plain(event.event_type), "strong"))
+    whole = plain(event.timestamp)
+    shorter = re.sub(r"\.\d+", "", whole)
+    for shown in (whole, shorter):
+        if name.width + 2 + len(shown) <= width:
+            return [Line((*name.spans, Span(f"  {shown}")))]
+    time = next((shown for shown in (whole, shorter) if len(shown) < width), shorter[11:])
+    return [name, line(f" {time}")]
 
 
 def _fields(event: Event) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from event_monitor.clock import parse_time, to_iso
+from event_monitor.dashboard.detail import detail_lines
 from event_monitor.dashboard.events import acting, columns
 from event_monitor.dashboard.events.acting import publish_command
 from event_monitor.dashboard.events.export import Export, parts_of, read_parts
@@ -24,6 +25,7 @@ from event_monitor.errors import Conflict, InvalidEvent
 from event_monitor.messages import HistoryFilter, QueryHistory
 from event_monitor.model import DeliveryState, Event, Priority, Status
 from event_monitor.replies.explorer import HistoryPage, HistoryRow
+from tests.dashboard import scene
 from tests.dashboard.test_life import HOSTILE
 
 NOW = datetime(2026, 3, 14, 15, 42, 7, tzinfo=UTC)
@@ -309,3 +311,18 @@ def test_where_an_event_lies() -> None:
     assert position(None, 1, 100) == position(1, None, None) == ""
     assert [thumb(n, 1, 1_001, 11) for n in (1_001, 501, 1)] == [0, 5, 10]
     assert thumb(3, 1, 5, 11) is None
+
+
+@pytest.mark.parametrize(
+    ("width", "head"),
+    [
+        (60, [" #1842 mcp.server.down  2026-03-14T15:41:42.968000Z"]),
+        (46, [" #1842 mcp.server.down  2026-03-14T15:41:42Z"]),
+        (36, [" #1842 mcp.server.down", " 2026-03-14T15:41:42.968000Z"]),
+        (24, [" #1842 mcp.server.down", " 2026-03-14T15:41:42Z"]),
+        (20, [" #1842 mcp.server.d…", " 15:41:42Z"]),
+    ],
+)
+def test_the_time_of_an_event_is_shortened_and_never_cut(width: int, head: list[str]) -> None:
+    rows = [one.text for one in detail_lines(scene.detail(1842), width, ())]
+    assert rows[: len(head)] == head
