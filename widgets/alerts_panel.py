@@ -9,6 +9,7 @@ from textual.message import Message
 
 from event_monitor.model import Alert
 from event_monitor.widgets.alert_list import alerts, first_row, in_order
+from event_monitor.widgets.hints import Key, hint
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line
 
@@ -25,8 +26,10 @@ class AlertsPanel(Panel, can_focus=True):
             super().__init__()
             self.alert = alert
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, key: Key, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._key = key
+        self._told = ""
         self._alerts: list[Alert] = []
         self._chosen: int | None = None
 
@@ -38,12 +41,12 @@ class AlertsPanel(Panel, can_focus=True):
 
     def _hint(self) -> None:
         waiting = any(not alert.acknowledged for alert in self._alerts)
-        keys = ["enter look"] if self.has_focus and self._alerts else []
-        keys += ["a acknowledge"] if waiting else []
-        keys += ["A all"] if waiting and not self.has_focus else []
-        hint = "  ".join(keys)
-        if self.border_subtitle != hint:
-            self.border_subtitle = hint
+        keys = [("details", "look")] if self.has_focus and self._alerts else []
+        keys += [("acknowledge", "acknowledge")] if waiting else []
+        keys += [("overview_acknowledge_all", "all")] if waiting and not self.has_focus else []
+        told = hint(self._key, *keys)
+        if self._told != told:
+            self._told = self.border_subtitle = told
 
     @property
     def selected(self) -> Alert | None:

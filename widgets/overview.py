@@ -8,6 +8,7 @@ from textual.message import Message
 
 from event_monitor.model import QueueView, RateView, Snapshot, TypeRate
 from event_monitor.widgets import content
+from event_monitor.widgets.hints import Key, hint
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.state_path import last_transition, system
 from event_monitor.widgets.text import Line, clip, time_of_day
@@ -36,13 +37,17 @@ class RatePanel(Panel):
     """Events per second, of all together or of each type."""
 
     BORDER_TITLE = "Events per second"
-    BORDER_SUBTITLE = "t by type"
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, key: Key, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._key = key
         self._view = RateView()
         self._types: tuple[TypeRate, ...] = ()
         self.by_type = False
+
+    def on_mount(self) -> None:
+        """Name the key."""
+        self._hint()
 
     def show(self, view: RateView, types: tuple[TypeRate, ...]) -> None:
         """Take the newest figures."""
@@ -53,8 +58,12 @@ class RatePanel(Panel):
         """Show the event types, or all events together."""
         self.by_type = by_type
         self.border_title = "Event types now" if by_type else self.BORDER_TITLE
-        self.border_subtitle = "t all together" if by_type else self.BORDER_SUBTITLE
+        self._hint()
         self.redraw()
+
+    def _hint(self) -> None:
+        word = "all together" if self.by_type else "by type"
+        self.border_subtitle = hint(self._key, ("overview_types", word))
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         if self.by_type:
@@ -84,14 +93,18 @@ class SystemPanel(Panel):
     """The system state and how it came about."""
 
     BORDER_TITLE = "System"
-    BORDER_SUBTITLE = "s history"
 
     class Opened(Message):
         """The state was clicked."""
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, key: Key, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._key = key
         self._snapshot: Snapshot | None = None
+
+    def on_mount(self) -> None:
+        """Name the key."""
+        self.border_subtitle = hint(self._key, ("state_history", "history"))
 
     def show(self, snapshot: Snapshot) -> None:
         """Take a snapshot."""

@@ -8,9 +8,12 @@ from textual import events
 from textual.message import Message
 
 from event_monitor.model import ServiceView
+from event_monitor.widgets.hints import Key, hint
 from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.service_table import ordered, services, visible
 from event_monitor.widgets.text import Line
+
+_ACTING = (("reset", "reset"), ("open", "open"), ("close", "close"), ("overview_sort", "sort"))
 
 
 class ServicesPanel(Panel, can_focus=True):
@@ -25,8 +28,10 @@ class ServicesPanel(Panel, can_focus=True):
             super().__init__()
             self.service = service
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, key: Key, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._key = key
+        self._told = ""
         self._given: tuple[ServiceView, ...] = ()
         self._views: tuple[ServiceView, ...] = ()
         self._chosen: str | None = None
@@ -55,10 +60,11 @@ class ServicesPanel(Panel, can_focus=True):
 
     def _hint(self) -> None:
         """Which keys work on what is selected."""
-        first = "enter details" if self.has_focus else "tab selects"
-        hint = f"{first}   r reset  o open  c close  S sort" if self._views else ""
-        if self.border_subtitle != hint:
-            self.border_subtitle = hint
+        first = ("details", "details") if self.has_focus else ("next_panel", "selects")
+        parts = (hint(self._key, first), hint(self._key, *_ACTING))
+        told = "   ".join(filter(None, parts)) if self._views else ""
+        if self._told != told:
+            self._told = self.border_subtitle = told
 
     def _pin(self) -> None:
         """Hold on to what is selected by default, so that no new order puts another in its place."""

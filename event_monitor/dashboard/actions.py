@@ -61,6 +61,14 @@ def bindings() -> list[Binding]:
     return bindings_of(EVERYWHERE)
 
 
+_UNCHANGED: Mapping[str, str] = {}
+
+
+def key_of(action_id: str, keymap: Mapping[str, str] = _UNCHANGED) -> str:
+    """The first key of an action as people read it, ``keymap`` considered; empty if it has none."""
+    return key_name(keymap.get(action_id, BY_ID[action_id].keys).split(",")[0])
+
+
 def remap(wanted: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """A checked keymap of action id to keys, and what was wrong with the rest of ``wanted``.
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from event_monitor.dashboard.link import BusLink
 
 MOST = 200
+# The keys of the list of all alerts are its own.
+_KEYS = {"details": "enter", "acknowledge": "a", "overview_acknowledge_all": "A"}
 
 
 def acknowledge(link: BusLink, alert: Alert | None, then: Callable[[], None] = lambda: None) -> None:
@@ -135,7 +137,7 @@ class AlertsDialog(ModalScreen[None]):
     def __init__(self, link: BusLink, found: Sequence[Alert]) -> None:
         super().__init__()
         self._link = link
-        self.panel = AlertsPanel(id="alert-list")
+        self.panel = AlertsPanel(_KEYS.__getitem__, id="alert-list")
         self.panel.add_class("dialog")
         self._found = found
 

@@ -22,8 +22,8 @@ from textual.driver import Driver
 from event_monitor.clock import from_iso
 from event_monitor.config import DashboardSettings
 from event_monitor.control.client import Client
-from event_monitor.dashboard.action import act, key_name
-from event_monitor.dashboard.actions import BY_ID, bindings, remap
+from event_monitor.dashboard.action import act
+from event_monitor.dashboard.actions import BY_ID, bindings, key_of, remap
 from event_monitor.dashboard.announcer import Announcer
 from event_monitor.dashboard.commands import Commands
 from event_monitor.dashboard.footer import footer_keys
@@ -314,7 +314,7 @@ class EventMonitorApp(App[int]):
         return tuple(
             TabMark(
                 info.name,
-                key_name(self.keys_of.get(f"tab_{info.name}", BY_ID[f"tab_{info.name}"].keys).split(",")[0]),
+                key_of(f"tab_{info.name}", self.keys_of),
                 info.label,
                 count=dead if info.name == "dead_letters" else 0,
                 active=info.name == self.tabs.active.NAME,

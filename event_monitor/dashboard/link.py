@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from event_monitor.config import DashboardSettings
 from event_monitor.control.client import Client
+from event_monitor.dashboard.actions import key_of
 from event_monitor.dashboard.memory import Memory
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import Message
@@ -120,6 +121,10 @@ class BusLink:
     def settings(self) -> DashboardSettings:
         """The dashboard's settings."""
         return self._app.settings
+
+    def key(self, action_id: str) -> str:
+        """The key of an action of the table as people read it, remapped or not; empty if it has none."""
+        return key_of(action_id, self._app.keys_of)
 
     @property
     def mask(self) -> tuple[str, ...]:

@@ -54,7 +54,8 @@ class ServiceDialog(ModalScreen[None]):
         document = Document(self._lines, id="document")
         document.add_class("dialog")
         document.border_title = service_title(self._detail)
-        keys = "  ".join(f"{key} {word}" for key, word in service_keys(self._detail))
+        pairs = service_keys(self._detail, self.app.link.key)
+        keys = "  ".join(f"{key} {word}" for key, word in pairs).replace("[", "\\[")
         document.border_subtitle = f"{keys}   esc closes"
         yield document
 
@@ -78,7 +79,7 @@ class ServiceDialog(ModalScreen[None]):
             self.query_one(Document).update(self._lines)
 
     def _lines(self, width: int) -> list[Line]:
-        lines = service_lines(self._detail, width)
+        lines = service_lines(self._detail, width, self.app.link.key)
         if self._lost:
             lost = line((f" ✖ this is old: {plain(self._lost)}", "bad-strong"))
             lines.insert(0, clip(lost, width))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from event_monitor.dashboard.actions import key_of
 from event_monitor.replies.general import BreakerMove, ServiceDetail
 from event_monitor.widgets.content import BREAKER_GLYPHS, HEALTH_GLYPHS
+from event_monitor.widgets.hints import Key
 from event_monitor.widgets.text import (
     Line,
     Span,
@@ -64,10 +67,10 @@ def service_title(detail: ServiceDetail) -> str:
     return f"{plain(detail.service)} · {detail.kind}"
 
 
-def service_lines(detail: ServiceDetail, width: int) -> list[Line]:
+def service_lines(detail: ServiceDetail, width: int, key: Key = key_of) -> list[Line]:
     """State and reason, the last hour, what goes through, errors, probes and process."""
     lines: list[Line] = []
-    for section in (_head, _hour, _traffic, _errors, _probes, _process):
+    for section in (partial(_head, key=key), _hour, _traffic, _errors, _probes, _process):
         found = [clip(one, width) for one in section(detail, width)]
         if found and lines:
             lines.append(Line())
@@ -78,7 +81,7 @@ def service_lines(detail: ServiceDetail, width: int) -> list[Line]:
 # --- the breaker ----------------------------------------------------------------------------
 
 
-def _head(detail: ServiceDetail, width: int) -> Iterator[Line]:
+def _head(detail: ServiceDetail, width: int, key: Key) -> Iterator[Line]:
     circuit = detail.circuit
     glyph, tone = ("■", "accent") if circuit.forced else BREAKER_GLYPHS.get(detail.breaker, ("·", "dim"))
     word = f"FORCED {circuit.state}" if circuit.forced else circuit.state
@@ -93,7 +96,7 @@ def _head(detail: ServiceDetail, width: int) -> Iterator[Line]:
         if health.spans:
             yield Line((Span(" "), *health.spans))
         if width < _NARROW:
-            yield _keys(detail)
+            yield _keys(detail, key)
     if circuit.forced:
         yield line((" held by ", "dim"), plain(circuit.forced_by or "a person"), _why(circuit.forced_reason))
     elif circuit.reason:
@@ -102,15 +105,16 @@ def _head(detail: ServiceDetail, width: int) -> Iterator[Line]:
         yield line((at, "dim"), plain(circuit.reason))
 
 
-def service_keys(detail: ServiceDetail) -> tuple[tuple[str, str], ...]:
-    """The keys that act on it, and what they do."""
-    keys = (("r", "reset"), ("o", "open"), ("c", "close"), ("h", "half-open"))
+def service_keys(detail: ServiceDetail, key: Key = key_of) -> tuple[tuple[str, str], ...]:
+    """The keys that act on it, and what they do. Those of the table are as ``key`` says."""
+    named = [(key(action), action) for action in ("reset", "open", "close")]
+    keys = (*(pair for pair in named if pair[0]), ("h", "half-open"))
     return keys if detail.kind == "target" else (*keys, ("R", "restart"))
 
 
-def _keys(detail: ServiceDetail) -> Line:
+def _keys(detail: ServiceDetail, key: Key) -> Line:
     """Those that fit; the rest work all the same."""
-    shown = (pair for pair in service_keys(detail) if pair[0] != "h")
+    shown = (pair for pair in service_keys(detail, key) if pair[1] != "half-open")
     return line(*(part for key, word in shown for part in ((f" {key}", "key"), f" {word}")))
 
 

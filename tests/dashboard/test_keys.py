@@ -12,7 +12,7 @@ from event_monitor.dashboard.dialogs import ConfirmDialog, DocumentDialog
 from event_monitor.dashboard.help_dialog import help_lines
 from event_monitor.dashboard.palette import ActionProvider
 from event_monitor.messages import AcknowledgeAlerts, GetEvent, ReloadRules, RetryDeadLetters
-from tests.dashboard import scene
+from tests.dashboard import scene, service_scene
 from tests.dashboard.driving import refresh, rows, said, settle, text
 
 SIZE = (120, 36)
@@ -327,3 +327,43 @@ async def test_the_tab_that_was_asked_for_last_stays() -> None:
         assert app.tabs.active.NAME == "console" and app.tabs.active.display
         assert [tab.NAME for tab in app.tabs.made if tab.display] == ["console"]
         assert len(app.tabs.made) == 3
+
+
+async def test_the_keys_in_borders_are_those_that_work() -> None:
+    wanted = {
+        "overview_types": "T",
+        "state_history": "",
+        "acknowledge": "K",
+        "reset": "left_square_bracket",
+        "open": "O",
+        "details": "u",
+        "replay_play": "P",
+        "replay_step": "",
+        "dead_letters_slower": "less_than_sign",
+        # Taken already, so it is refused and the key stays what it was.
+        "quit": "O",
+    }
+    app = scene.app(scene.FakeClient(scene.snapshot(services=service_scene.table())), keys=wanted)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await settle(pilot)
+        assert app.query_one("#rate").border_subtitle == "T by type"
+        assert app.query_one("#system").border_subtitle == ""
+        assert str(app.query_one("#alerts").border_subtitle).startswith("K acknowledge")
+        assert app.query_one("#services").border_subtitle == "tab selects   [ reset  O open  c close  S sort"
+        app.action_act("tab_replay")
+        await settle(pilot)
+        assert app.query_one("#replay-plan").border_subtitle == "P play  f types  g targets"
+        assert app.query_one("#replay-runs").border_subtitle == "space pause  x stop  ↓ older"
+        app.action_act("tab_dead_letters")
+        await settle(pilot)
+        assert "< ] change" in str(app.query_one("#dead-list").border_subtitle)
+
+
+async def test_the_keys_in_the_border_of_a_service_are_those_that_work() -> None:
+    app = scene.app(keys={"reset": "x", "open": ""})
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        app.link.open_service("github")
+        await settle(pilot)
+        shown = str(app.screen.query_one("#document").border_subtitle)
+        assert shown.startswith("x reset  c close  h half-open")

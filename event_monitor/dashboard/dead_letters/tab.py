@@ -154,7 +154,8 @@ class DeadLettersTab(Tab):
             if found.total > len(found.groups):
                 title += f", the largest {len(found.groups)} here"
         parts = [f"filter: {self._filter}"] if self._filter else []
-        parts.append(f"rate {say.rate_word(self.decisions.rate)}  [ ] change")
+        keys = " ".join(filter(None, map(self.link.key, ("dead_letters_slower", "dead_letters_faster"))))
+        parts.append(f"rate {say.rate_word(self.decisions.rate)}" + (f"  {keys} change" if keys else ""))
         # A border takes its text for markup.
         self.list.border_title = title
         subtitle = " · ".join(parts).replace("[", "\\[")

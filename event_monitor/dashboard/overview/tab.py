@@ -40,9 +40,9 @@ class OverviewTab(Tab):
         super().__init__(link)
         self._overrides = overrides
         self.feed = FeedPanel(id="feed")
-        self.services = ServicesPanel(id="services")
-        self.alerts = AlertsPanel(id="alerts")
-        self.rate = RatePanel(id="rate")
+        self.services = ServicesPanel(link.key, id="services")
+        self.alerts = AlertsPanel(link.key, id="alerts")
+        self.rate = RatePanel(link.key, id="rate")
         memory = link.memory
         self._order: str = memory.get(_ORDER, "")
         self._columns = frozenset(map(str, memory.get(_COLUMNS, []))) & set(COLUMN_KEYS)
@@ -85,7 +85,7 @@ class OverviewTab(Tab):
         with Horizontal(id="middle"):
             yield self.services
             with Vertical(id="side"):
-                yield SystemPanel(id="system")
+                yield SystemPanel(self.link.key, id="system")
                 yield self.alerts
         yield self.feed
 

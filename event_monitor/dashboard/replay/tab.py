@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from event_monitor.clock import from_iso
-from event_monitor.dashboard.action import bindings_of, key_name
+from event_monitor.dashboard.action import bindings_of
 from event_monitor.dashboard.link import BusLink
 from event_monitor.dashboard.replay.actions import ACTIONS
 from event_monitor.dashboard.replay.choosing import Choices
@@ -31,6 +31,7 @@ from event_monitor.dashboard.replay.span import Span
 from event_monitor.dashboard.tab import Tab
 from event_monitor.messages import Speed
 from event_monitor.model import Snapshot
+from event_monitor.widgets.hints import hint
 from event_monitor.widgets.histogram import HistogramPanel
 from event_monitor.widgets.text import Line, clip, count, duration, line, plain
 
@@ -102,14 +103,8 @@ class ReplayTab(Tab):
         )
 
     def _hint(self, *names: str) -> str:
-        """Some keys with what they do; no brackets, which a border takes for markup."""
-        parts = []
-        for name in names:
-            action = next(action for action in ACTIONS if action.id == f"replay_{name}")
-            keys = self.link.settings.keys.get(action.id, action.keys).split(",")[0]
-            if not keys.endswith("bracket"):
-                parts.append(f"{key_name(keys)} {action.label.lower()}")
-        return "  ".join(parts)
+        labels = {action.id: action.label.lower() for action in ACTIONS}
+        return hint(self.link.key, *((f"replay_{name}", labels[f"replay_{name}"]) for name in names))
 
     # --- life -------------------------------------------------------------------------------
 
