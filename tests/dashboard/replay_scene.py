@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from itertools import accumulate
 from typing import Any
 
 from event_monitor.clock import from_iso, to_iso
@@ -34,20 +35,35 @@ from tests.dashboard import scene
 END = scene.NOW.timestamp()
 BEGIN = END - 20 * 3_600
 _DEAD, _DELIVERED, _RETRYING = DeliveryState.DEAD, DeliveryState.DELIVERED, DeliveryState.RETRYING
+# So many of a span's events are replays themselves.
+_REPLAYS = 3
+_WHY = {"replays": "events that are replays themselves"}
 _EFFECTS = {
     "alert": "raises each alert again: bell, banner and toast",
     "recovery": "restarts or probes the services that the events name",
 }
 
 
-def recorded(since: float, until: float) -> int:
-    """How many events there are between two moments: a working day with a lunch break."""
-    total = 0.0
-    for minute in range(math.floor(max(since, BEGIN) / 60), math.ceil(min(until, END) / 60)):
-        hour = minute / 60 % 24
-        busy = max(0.0, math.sin((hour - 8) / 10 * math.pi)) if 8 <= hour <= 18 else 0.05
-        total += 12 * busy * (0.3 if 12 <= hour < 13 else 1.0) * (1 + 0.5 * math.sin(minute / 7))
-    return round(total)
+def _minute(minute: int) -> float:
+    """How many events a minute has: a working day with a lunch break."""
+    hour = minute / 60 % 24
+    busy = max(0.0, math.sin((hour - 8) / 10 * math.pi)) if 8 <= hour <= 18 else 0.05
+    return 12 * busy * (0.3 if 12 <= hour < 13 else 1.0) * (1 + 0.5 * math.sin(minute / 7))
+
+
+_FIRST = math.floor(BEGIN / 60)
+_BEFORE = list(accumulate(map(_minute, range(_FIRST, math.ceil(END / 60) + 1)), initial=0.0))
+
+
+def recorded(since: float, until: float, share: float = 1.0) -> int:
+    """How many events there are between two moments. The parts of a span have as many as the whole."""
+
+    def before(moment: float) -> int:
+        minute, rest = divmod(min(max(moment, BEGIN), END) / 60, 1)
+        place = int(minute) - _FIRST
+        return math.floor(share * (_BEFORE[place] + rest * (_BEFORE[place + 1] - _BEFORE[place])))
+
+    return before(until) - before(since)
 
 
 def histogram(message: GetHistogram) -> Histogram:
@@ -56,9 +72,7 @@ def histogram(message: GetHistogram) -> Histogram:
     until = from_iso(message.until) if message.until else END
     width = (until - since) / message.buckets
     share = 1.0 if message.type is None else 0.4
-    counts = [
-        round(share * recorded(since + n * width, since + (n + 1) * width)) for n in range(message.buckets)
-    ]
+    counts = [recorded(since + n * width, since + (n + 1) * width, share) for n in range(message.buckets)]
     return Histogram(
         since=to_iso(since), until=to_iso(until), seconds=width, total=sum(counts), counts=counts
     )
@@ -68,14 +82,18 @@ def plan(message: PlanReplay) -> ReplayPlan:
     """What a replay of a span would do."""
     assert message.until is not None
     since, until = from_iso(message.since), from_iso(message.until)
-    events = recorded(since, until)
+    replays = 0 if message.replays else min(_REPLAYS, recorded(since, until))
+    events = recorded(since, until) - replays
     down = events // 20
     targets = dict.fromkeys(message.targets, events) or {
         "analytics": events - down,
         "learning": events - down,
         "log": events,
     }
-    excluded = {} if message.targets else {"alert": down, "recovery": down, "replays": 3}
+    excluded = (
+        {"replays": replays} if message.targets else dict.fromkeys(_EFFECTS, down) | {"replays": replays}
+    )
+    excluded = {name: number for name, number in excluded.items() if number}
     return ReplayPlan(
         events=events,
         first=to_iso(since + 1),
@@ -84,11 +102,7 @@ def plan(message: PlanReplay) -> ReplayPlan:
         by_type={"command.executed": events - down - 7, "mcp.server.down": down, "tool.executed": 7},
         by_target=targets,
         excluded=excluded,
-        why={
-            "alert": "it acts on people or machines",
-            "recovery": "it acts on people or machines",
-            "replays": "events that are replays themselves",
-        },
+        why={name: _WHY.get(name, "it acts on people or machines") for name in excluded},
         since=message.since,
         until=message.until,
         speed=message.speed,
