@@ -57,6 +57,19 @@ _ACTIONS = {
 _WORSE = frozenset({SystemState.DEGRADED, SystemState.FAILED})
 
 
+def _told_as(former: SystemState, now: SystemState) -> str:
+    """The title of the alert that tells of a change of state."""
+    return f"{former} → {now}"
+
+
+def _opened(breaker: str) -> str:
+    """The title of the alert that tells of an open breaker."""
+    return f"{breaker}: breaker opened"
+
+
+_TURNS_FOR_THE_WORSE = tuple(_told_as(former, now) for former in SystemState for now in sorted(_WORSE))
+
+
 class Reactions:
     """Turns what breakers, services, store and state machine tell into events, alerts and states."""
 
@@ -150,13 +163,12 @@ class Reactions:
         if change.to_state is BreakerState.OPEN:
             self._driver.fail(f"breaker {name}", reason)
             if change.by is None and self._machine.state is not SystemState.HEALTHY:
-                self._alerts.raise_alert(
-                    Severity.WARNING, f"{name}: breaker opened", change.reason, about=name
-                )
+                self._alerts.raise_alert(Severity.WARNING, _opened(name), change.reason, about=name)
         elif change.to_state is BreakerState.HALF_OPEN:
             self._driver.recovering(f"breaker {name}")
         else:
             self._driver.clear(f"breaker {name}", reason)
+            self._alerts.settle(_opened(name), f"over: {change.reason}")
         if change.to_state is change.from_state and change.by is None:
             return
         self.publish(
@@ -191,13 +203,17 @@ class Reactions:
         self._bus.dispatcher.hold(self._machine.state is SystemState.MAINTENANCE or self._switch.engaged)
 
     def on_transition(self, transition: Transition) -> None:
-        """The system state has changed: an event, an alert if it is worse, and dispatch follows."""
+        """The system state has changed: an event, an alert if it is worse, and dispatch follows. Once it
+        is HEALTHY again such alerts tell of what is over."""
         logger.info("%s → %s: %s", transition.from_state, transition.to_state, transition.reason)
         self.hold()
         if transition.to_state in _WORSE:
             self._alerts.raise_alert(
-                Severity.CRITICAL, f"{transition.from_state} → {transition.to_state}", transition.reason
+                Severity.CRITICAL, _told_as(transition.from_state, transition.to_state), transition.reason
             )
+        elif transition.to_state is SystemState.HEALTHY:
+            for title in _TURNS_FOR_THE_WORSE:
+                self._alerts.settle(title, f"over: {transition.reason}")
         self.publish(
             StateChanged(
                 from_state=transition.from_state.value,

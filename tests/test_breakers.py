@@ -95,6 +95,9 @@ async def test_a_failing_command_opens_its_breaker_degrades_and_recovers(home: P
         assert [await status(runtime, event_id) for event_id in ids] == [Status.DELIVERED] * 6
         states = [change.to_state for change in runtime.machine.history]
         assert SystemState.RECOVERING in states
+        # Nothing that is over waits to be seen, and nothing of it is forgotten.
+        assert runtime.alerts.unacknowledged == 0
+        assert "HEALTHY → DEGRADED" in [alert.title for alert in runtime.alerts.newest(100)]
         page = await runtime.handle(m.QueryEvents(type="breaker.#", newest_first=False))
         kinds = [event.event_type for event in page.events if event.payload["service"] == "target:mine"]
         assert kinds[0] == "breaker.opened"

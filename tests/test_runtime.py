@@ -429,6 +429,9 @@ async def test_store_trouble_degrades_and_recovers_by_itself(paths: HomePaths) -
         assert "HEALTHY → DEGRADED" in titles(runtime)
         await store._writer.run(lambda c: c.execute("PRAGMA max_page_count = 1000000").fetchone())
         await until(lambda: runtime.machine.state is SystemState.HEALTHY)
+        # What the alert told of is over: it is kept, and no banner contradicts the state.
+        (turn,) = [alert for alert in runtime.alerts.newest(100) if alert.title == "HEALTHY → DEGRADED"]
+        assert turn.acknowledged and "over: the event store can be written again" in turn.detail
         assert (await publish(runtime, payload={"text": "x" * 100_000})).status == "accepted"
         assert [one.to_state for one in runtime.machine.history] == [
             "HEALTHY",

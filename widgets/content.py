@@ -200,31 +200,33 @@ def queue(view: QueueView, width: int, height: int) -> list[Line]:
 # --- banner ----------------------------------------------------------------------------------
 
 
+_RISING = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
+
+
 def foremost(snapshot: Snapshot) -> Alert | None:
-    """The newest alert that waits to be seen and is more than information, else the newest that waits."""
+    """The worst alert that waits to be seen, of several the newest."""
     waiting = [alert for alert in snapshot.alerts if not alert.acknowledged]
-    return next(
-        (alert for alert in waiting if alert.severity is not Severity.INFO), next(iter(waiting), None)
-    )
+    return max(waiting, key=lambda alert: _RISING.index(alert.severity), default=None)
 
 
-def banner(snapshot: Snapshot, width: int) -> Line | None:
-    """What is wrong right now, on one line; ``None`` while all is well."""
-    newest = foremost(snapshot)
-    if newest is not None and newest.severity is Severity.INFO:
-        newest = None
+def banner(snapshot: Snapshot, width: int, key: str) -> Line | None:
+    """What is wrong right now, on one line; ``None`` while all is well. ``key`` acknowledges an alert."""
+    worst = foremost(snapshot)
+    if worst is not None and worst.severity is Severity.INFO:
+        worst = None
     if snapshot.state in (SystemState.DEGRADED, SystemState.FAILED):
         glyph, _ = STATE_GLYPHS[snapshot.state]
         row = "banner-bad" if snapshot.state is SystemState.FAILED else "banner-warn"
         text = line(f" {glyph} {snapshot.state}  {plain(snapshot.state_reason)}", row=row)
-    elif newest is not None:
-        glyph, _ = SEVERITY_GLYPHS[newest.severity]
-        row = "banner-bad" if newest.severity is Severity.CRITICAL else "banner-warn"
-        times = f" ×{newest.count}" if newest.count > 1 else ""
-        text = line(f" {glyph} {plain(newest.title)}{times}  {plain(newest.detail)}", row=row)
+    elif worst is not None:
+        glyph, _ = SEVERITY_GLYPHS[worst.severity]
+        row = "banner-bad" if worst.severity is Severity.CRITICAL else "banner-warn"
+        times = f" ×{worst.count}" if worst.count > 1 else ""
+        text = line(f" {glyph} {plain(worst.title)}{times}  {plain(worst.detail)}", row=row)
     else:
         return None
-    return spread(text, line("  a acknowledge " if newest is not None and width >= 70 else " "), width)
+    offered = worst is not None and key and width >= 70
+    return spread(text, line(f"  {key} acknowledge " if offered else " "), width)
 
 
 # --- feed -----------------------------------------------------------------------------------

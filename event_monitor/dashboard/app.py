@@ -290,7 +290,9 @@ class EventMonitorApp(App[int]):
             base.remove_class("-waiting")
             base.query_one("#lost", BannerPanel).show(None)
             base.query_one("#banner", BannerPanel).show(
-                content.banner(snapshot, self.size.width) if self.settings.banner else None
+                content.banner(snapshot, self.size.width, self.link.key("acknowledge"))
+                if self.settings.banner
+                else None
             )
             self._show_header()
             self.tabs.active.show(snapshot)

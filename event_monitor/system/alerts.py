@@ -21,7 +21,8 @@ class AlertBook:
 
     The same title raised again while it is unacknowledged counts up instead of adding a line, so
     a storm of one failure stays one alert. Within ``COALESCE`` seconds of the first it does so even
-    if it was acknowledged, and waits to be seen again. At most ``keep`` are kept, acknowledged ones
+    if it was acknowledged, and waits to be seen again. So does one that was settled before a person had
+    seen it: what comes and goes all night is one alert. At most ``keep`` are kept, acknowledged ones
     go first.
     """
 
@@ -31,6 +32,7 @@ class AlertBook:
         self._clock = clock
         self._alerts: dict[int, Alert] = {}
         self._began: dict[int, float] = {}
+        self._settled: set[int] = set()
         self._next_id = 1
         self.on_raised: Callable[[Alert], None] = lambda alert: None
 
@@ -104,6 +106,7 @@ class AlertBook:
             )
             self._next_id += 1
             self._began[alert.id] = self._clock.monotonic()
+        self._settled.discard(alert.id)
         self._put(alert)
         self._forget_old()
         self.on_raised(alert)
@@ -114,12 +117,14 @@ class AlertBook:
         since = self._clock.monotonic() - COALESCE
         for alert in self._alerts.values():
             recent = self._began.get(alert.id, since) > since
-            if alert.title == title and (recent or not alert.acknowledged):
+            unseen = not alert.acknowledged or alert.id in self._settled
+            if alert.title == title and (recent or unseen):
                 return alert
         return None
 
     def acknowledge(self, alert_id: int | None = None) -> int:
         """Mark one alert, or all, as seen. Answers how many changed."""
+        self._settled -= {alert_id} if alert_id is not None else self._settled
         chosen = [
             alert
             for alert in self._alerts.values()
@@ -135,6 +140,7 @@ class AlertBook:
             if alert.title == title and not alert.acknowledged:
                 detail = f"{alert.detail}; {note}" if alert.detail else note
                 self._put(replace(alert, detail=detail, acknowledged=True))
+                self._settled.add(alert.id)
 
     def amend(self, title: str, detail: str) -> None:
         """Say more exactly what the open alerts with this title tell of; it does not count as another."""
@@ -196,6 +202,7 @@ class AlertBook:
     def _delete(self, alert_id: int) -> None:
         del self._alerts[alert_id]
         self._began.pop(alert_id, None)
+        self._settled.discard(alert_id)
         self._store.change(
             lambda ledger: ledger.connection.execute("DELETE FROM alerts WHERE id = ?", (alert_id,))
         )

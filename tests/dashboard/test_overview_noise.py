@@ -17,6 +17,7 @@ from event_monitor.dashboard.alert_policy import (
 )
 from event_monitor.dashboard.title import TerminalTitle, title_of
 from event_monitor.model import Alert, Severity, Snapshot, SystemState
+from event_monitor.widgets.content import banner
 from tests.dashboard import scene
 
 CRITICAL, WARNING, INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
@@ -227,3 +228,18 @@ def test_the_title_is_kept_set_when_it_changes_and_given_back_once() -> None:
     title.restore()
     title.restore()
     assert written == ["\x1b[22;2t\x1b]2;one\x1b\\", "\x1b]2;two\x1b\\", "\x1b]2;\x1b\\\x1b[23;2t"]
+
+
+def test_the_banner_names_the_worst_that_is_open_and_the_key_for_it() -> None:
+    found = (
+        Alert(id=4, at="", severity=CRITICAL, title="settled", acknowledged=True),
+        Alert(id=3, at="", severity=WARNING, title="newest"),
+        Alert(id=2, at="", severity=CRITICAL, title="worst"),
+        Alert(id=1, at="", severity=CRITICAL, title="worst and older"),
+    )
+    shown = banner(scene.snapshot(alerts=found), 80, "K")
+    assert shown is not None and shown.row == "banner-bad"
+    assert shown.text.split() == ["✖", "worst", "K", "acknowledge"]
+    assert banner(scene.snapshot(alerts=found[:1]), 80, "K") is None
+    unbound = banner(scene.snapshot(alerts=found), 80, "")
+    assert unbound is not None and "acknowledge" not in unbound.text

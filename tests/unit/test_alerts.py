@@ -96,6 +96,22 @@ async def test_what_repeats_within_a_minute_is_counted_even_if_it_was_seen(tmp_p
         assert book.raise_alert(Severity.WARNING, "disk").id != first.id
 
 
+async def test_what_is_over_is_kept_and_counts_on_until_a_person_has_seen_it(tmp_path: Path) -> None:
+    async with open_bus(tmp_path / "events.db") as bus:
+        book = AlertBook(bus.store, clock := Hours())
+        first = book.raise_alert(Severity.CRITICAL, "worse", "a is down")
+        for number in range(2, 5):
+            book.settle("worse", "over: a is up")
+            assert book.unacknowledged == 0
+            assert book.newest(1)[0].detail == "a is down; over: a is up"
+            clock.now += 2 * COALESCE
+            again = book.raise_alert(Severity.CRITICAL, "worse", "a is down")
+            assert (again.id, again.count, again.acknowledged) == (first.id, number, False)
+        book.settle("worse", "over")
+        book.acknowledge()
+        assert book.raise_alert(Severity.CRITICAL, "worse").id != first.id
+
+
 async def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
     async with open_bus(tmp_path / "events.db") as bus:
         book = AlertBook(bus.store, bus.clock)
