@@ -18,10 +18,9 @@ from event_monitor.dashboard.events import acting, columns
 from event_monitor.dashboard.events.acting import publish_command
 from event_monitor.dashboard.events.export import Export, parts_of, read_parts
 from event_monitor.dashboard.events.marks import Marks
-from event_monitor.dashboard.events.payload_edit import from_text, to_text
 from event_monitor.dashboard.events.row_lines import heading, position, row_line, thumb
 from event_monitor.dashboard.events.window import MOST, PAGE, HistoryWindow, Way
-from event_monitor.errors import Conflict, InvalidEvent
+from event_monitor.errors import Conflict
 from event_monitor.messages import HistoryFilter, QueryHistory
 from event_monitor.model import DeliveryState, Event, Priority, Status
 from event_monitor.replies.explorer import HistoryPage, HistoryRow
@@ -239,31 +238,6 @@ async def test_a_file_that_appeared_meanwhile_is_kept(tmp_path: Path) -> None:
     assert path.read_text() == "another's" and os.listdir(tmp_path) == ["out.jsonl"]
     assert await Export(path, replace=True, told=lambda: None).run(pages_of([event(1)]))
     assert path.read_text() != "another's"
-
-
-# --- payloads -------------------------------------------------------------------------------
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
-    max_leaves=12,
-)
-
-
-@given(st.dictionaries(st.sampled_from(["token", "Password", "x", "y"]) | st.text(max_size=4), JSON))
-def test_an_unedited_payload_comes_back_as_it_was(payload: dict[str, Any]) -> None:
-    text = to_text(payload, ("token", "password"))
-    assert from_text(text, payload) == payload
-    assert all(character == "\n" or character.isprintable() for character in text)
-
-
-def test_no_secret_is_shown_and_a_mistake_has_a_place() -> None:
-    text = to_text({"token": "hunter2", "deep": [{"password": "hunter2"}]}, ("token", "password"))
-    assert "hunter2" not in text
-    with pytest.raises(InvalidEvent, match="line 2, column 3"):
-        from_text("{\n  x: 1}", {})
-    with pytest.raises(InvalidEvent, match="no JSON object"):
-        from_text("[1]", {})
 
 
 @given(st.integers(0, 999_999))

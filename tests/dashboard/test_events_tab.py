@@ -327,14 +327,19 @@ async def test_publish_again_asks_and_names_what_and_where(home: Path) -> None:
 
 async def test_an_edited_payload_is_published_and_a_secret_survives_the_edit(home: Path) -> None:
     async with explorer(home) as found:
-        payload = {"token": "hunter2", "n": 1, "bad": "\x9b31m\u202e"}
+        hosts = [{"name": "a", "token": "of a"}, {"name": "b", "token": "of b"}]
+        payload = {"token": "hunter2", "n": 1, "bad": "\x9b31m\u202e", "hosts": hosts}
         number = found.publish("edit.me", payload=payload)
         await to_recorded(found, number)
         await found.press("P")
         area = found.app.screen.query_one(TextArea)
-        assert "hunter2" not in text(found.app) and "[masked]" in area.text
+        assert "hunter2" not in text(found.app) and "[masked 1]" in area.text and "of a" not in area.text
         assert "\\u009b" in area.text and "\\u202e" in area.text
-        good = area.text.replace('"n": 1', '"n": 2')
+        # A secret goes with its host, wherever that comes to stand.
+        edited = {**json.loads(area.text), "n": 2}
+        assert [host["token"] for host in edited["hosts"]] == ["[masked 2]", "[masked 3]"]
+        edited["hosts"].reverse()
+        good = json.dumps(edited, indent=2)
         area.text = good.replace("{", "", 1)
         await found.press("f10")
         assert "line " in text(found.app) and found.newest().id == number
@@ -343,7 +348,7 @@ async def test_an_edited_payload_is_published_and_a_secret_survives_the_edit(hom
         assert "with the payload as edited" in text(found.app)
         await found.press("y")
         await found.until(lambda: found.newest().id > number)
-        assert found.newest().payload == {**payload, "n": 2}
+        assert found.newest().payload == {**payload, "n": 2, "hosts": hosts[::-1]}
 
 
 async def test_one_event_is_replayed(home: Path) -> None:

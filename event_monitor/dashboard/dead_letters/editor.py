@@ -10,13 +10,13 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import TextArea
-from textual.widgets.text_area import Edit, EditResult
 
 from event_monitor.dashboard.dead_letters.questions import Question
 from event_monitor.dashboard.dialogs import take_layout
+from event_monitor.dashboard.json_area import JsonArea
 from event_monitor.dashboard.link import BusLink
 from event_monitor.errors import EventMonitorError
-from event_monitor.grammar.payload_text import Mistake, PayloadText, escaped
+from event_monitor.grammar.payload_text import Mistake, PayloadText
 from event_monitor.messages import CorrectDeadLetter, ResolveRoute
 from event_monitor.replies.dead_letters import Corrected
 from event_monitor.replies.general import DeadLetter
@@ -24,14 +24,6 @@ from event_monitor.widgets.panel import Panel
 from event_monitor.widgets.text import Line, clip, line, plain
 
 KEYS = (("^s", "publish"), ("^t", "targets"), ("esc", "cancel"))
-
-
-class JsonArea(TextArea):
-    """Text of several rows. A clipboard may hold anything: what a terminal would obey is escaped."""
-
-    def edit(self, edit: Edit) -> EditResult:
-        edit.text = escaped(edit.text)
-        return super().edit(edit)
 
 
 class EditorState(Panel):
