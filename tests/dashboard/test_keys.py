@@ -354,6 +354,7 @@ async def test_the_keys_in_borders_are_those_that_work() -> None:
         await settle(pilot)
         assert app.query_one("#replay-plan").border_subtitle == "P play  f types  g targets"
         assert app.query_one("#replay-runs").border_subtitle == "space pause  x stop  ↓ older"
+        assert "look at the plan, and press P." in " ".join(text(app).split())
         app.action_act("tab_dead_letters")
         await settle(pilot)
         assert "< ] change" in str(app.query_one("#dead-list").border_subtitle)

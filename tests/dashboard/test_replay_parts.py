@@ -180,3 +180,16 @@ def test_hostile_names_are_only_text_wherever_they_stand(text: str, size: tuple[
     ]
     assert_clean([one.text for one in drawn])
     assert all(one.width <= width for one in drawn)
+
+
+def test_the_keys_for_what_has_failed_are_those_that_work() -> None:
+    report = replay_scene.report(12)
+
+    def offered(keys: dict[str, str]) -> list[str]:
+        rows = lines.runs_lines([report], report, [], 80, 20, lambda action: keys.get(action, ""))
+        return [row.text.strip() for row in rows if "results" in row.text or "dead letters" in row.text]
+
+    assert offered({"replay_failures": "D", "replay_results": "v"}) == [
+        "D dead letters   v results with errors"
+    ]
+    assert offered({"replay_results": "v"}) == ["v results with errors"]

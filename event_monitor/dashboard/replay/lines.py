@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from event_monitor.dashboard.actions import key_of
 from event_monitor.dashboard.replay.question import Question, speed_text
 from event_monitor.dashboard.replay.times import span_text
 from event_monitor.model import DeliveryState, ReplayState, Status
 from event_monitor.replies.replays import ReplayedEvent, ReplayPlan, ReplayReport, ReplayTargetInfo
 from event_monitor.widgets.content import OUTCOMES
+from event_monitor.widgets.hints import Key
 from event_monitor.widgets.text import (
     Line,
     Span,
@@ -220,14 +222,16 @@ def runs_lines(
     results: Sequence[ReplayedEvent],
     width: int,
     height: int,
+    key: Key = key_of,
 ) -> list[Line]:
-    """All replays, the chosen one in full, and what it did last."""
+    """All replays, the chosen one in full, and what it did last. Keys are named as ``key`` says."""
     if not reports:
-        hint = "Choose a span above, look at the plan, and press enter."
+        play = key("replay_play")
+        hint = f"Choose a span above, look at the plan, and {f'press {play}' if play else 'play it'}."
         return [line((" Nothing was replayed yet.", "strong")), *sentence(hint, width)][:height]
     shown = listed(reports, chosen, height)
     lines = [_row(report, width, selected=report is chosen) for report in shown]
-    lines += _detail(chosen, width, short=height < 8) if chosen is not None else []
+    lines += _detail(chosen, width, height < 8, key) if chosen is not None else []
     lines += [_result(one, width) for one in results[: max(0, height - len(lines))]]
     return [clip(one, width) for one in lines[:height]]
 
@@ -279,7 +283,7 @@ def _row(report: ReplayReport, width: int, *, selected: bool) -> Line:
     return spread(head, line(" ", *end, " "), width)
 
 
-def _detail(report: ReplayReport, width: int, *, short: bool) -> list[Line]:
+def _detail(report: ReplayReport, width: int, short: bool, key: Key) -> list[Line]:
     delivered = max(0, report.replayed - report.failed - report.under_way)
     figures: list[tuple[Part, ...]] = [
         (("delivered ", "dim"), (count(delivered), "good" if delivered else "")),
@@ -298,7 +302,9 @@ def _detail(report: ReplayReport, width: int, *, short: bool) -> list[Line]:
         if text:
             lines.append(line(" ", ("▲ ", "warn"), plain(text)))
     if report.failed and not short:
-        lines.append(line(" ", ("d", "key"), " dead letters   ", ("v", "key"), " results with errors"))
+        offers = (("replay_failures", "dead letters"), ("replay_results", "results with errors"))
+        pairs = [(found, word) for action, word in offers if (found := key(action))]
+        lines.append(line(" ", *(part for found, word in pairs for part in ((found, "key"), f" {word}   "))))
     return lines if not short else lines[:2]
 
 

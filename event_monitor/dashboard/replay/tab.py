@@ -212,8 +212,9 @@ class ReplayTab(Tab):
         if planner.problem:
             lines = [
                 line(" ", ("▲ ", "warn"), plain(planner.problem)),
-                line(" ", ("p", "key"), " plans again"),
             ]
+            if again := self.link.key("replay_plan"):
+                lines.append(line(" ", (again, "key"), " plans again"))
             return [clip(one, width) for one in lines]
         waited = planner.waited
         if planner.plan is not None and planner.question is not None:
@@ -223,7 +224,9 @@ class ReplayTab(Tab):
         return waiting_lines(waited or 0.0, self.history.recorded_in_span, width, height)
 
     def _runs_lines(self, width: int, height: int) -> Sequence[Line]:
-        return runs_lines(self.runs.reports, self.runs.chosen, self.runs.results, width, height)
+        return runs_lines(
+            self.runs.reports, self.runs.chosen, self.runs.results, width, height, self.link.key
+        )
 
     # --- actions ----------------------------------------------------------------------------
 
