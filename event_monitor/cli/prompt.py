@@ -16,9 +16,10 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, ThreadedCompleter
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import completion_is_selected, has_completions
+from prompt_toolkit.filters import completion_is_selected, has_completions, is_searching
 from prompt_toolkit.history import History as PromptHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.bindings.search import abort_search
 from prompt_toolkit.shortcuts import PromptSession
 from prompt_toolkit.styles import Style
 
@@ -98,7 +99,8 @@ def _keys() -> KeyBindings:
     def take(event: KeyPressEvent) -> None:
         event.current_buffer.complete_state = None
 
-    @keys.add("enter", filter=~(has_completions & completion_is_selected))
+    # In a search enter keeps its own meaning: it takes what was found.
+    @keys.add("enter", filter=~is_searching & ~(has_completions & completion_is_selected))
     def enter(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if _is_finished(buffer):
@@ -109,6 +111,9 @@ def _keys() -> KeyBindings:
     @keys.add("escape", eager=True, filter=has_completions)
     def put_away(event: KeyPressEvent) -> None:
         event.current_buffer.cancel_completion()
+
+    # As in the dashboard's console: what was typed before the search comes back.
+    keys.add("escape", eager=True, filter=is_searching)(abort_search)
 
     return keys
 

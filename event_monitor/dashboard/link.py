@@ -131,6 +131,12 @@ class BusLink:
         """Parts of the names of keys whose values are never shown."""
         return self._app.mask
 
+    def keys_of(self, action_id: str) -> tuple[str, ...]:
+        """The keys that an action has here, those of the settings before its own."""
+        from event_monitor.dashboard.actions import BY_ID
+
+        return tuple(key for key in self._app.keys_of.get(action_id, BY_ID[action_id].keys).split(",") if key)
+
     def now(self) -> datetime:
         """The time of day here."""
         return self._app.now()

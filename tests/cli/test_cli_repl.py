@@ -288,3 +288,29 @@ def test_the_home_of_the_prompt_is_the_one_it_was_opened_for(cli: Cli, tmp_path:
     status, out, _ = script(cli, "publish a.b {}", "--home", str(other))
     assert status == 0 and json.loads(out)["status"] == "spooled"
     assert list((other / "event-bus" / "spool" / "new").iterdir()) and not cli.spooled()
+
+
+def test_a_search_backwards_is_taken_or_left(cli: Cli, live: Headless) -> None:
+    with prompt(cli) as typed:
+        typed.type("publish search.found\r")
+        typed.wait_for("accepted search.found")
+        typed.wait_for("event>")
+        typed.type("state\r")
+        typed.wait_for("HEALTHY")
+        typed.wait_for("event>")
+        typed.type("help \x12")
+        typed.wait_for("I-search backward")
+        typed.type("found")
+        typed.wait_for("publish")
+        typed.type("\x1b")
+        typed.type("history\r")
+        typed.wait_for("ctrl+r searches backwards")
+        typed.wait_for("event>")
+        typed.type("\x12")
+        typed.wait_for("I-search backward")
+        typed.type("found")
+        typed.wait_for("publish")
+        typed.type('\r\x05 {"taken": true}\r')
+        typed.wait_for("accepted search.found")
+    payloads = [event["payload"] for event in cli("events", "--type", "search.found").lines]
+    assert payloads == [{}, {"taken": True}], "what was found can be changed before it is carried out"

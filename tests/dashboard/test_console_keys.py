@@ -238,3 +238,54 @@ async def test_no_size_is_too_small(home: Path) -> None:
 
 def test_what_is_pasted_is_made_safe_and_keeps_its_lines() -> None:
     assert clean("a\r\n\tb\x1b[31m\u202e\rc") == "a\n    b␛[31m\ufffd\nc"
+
+
+async def test_a_search_backwards_narrows_goes_on_and_is_taken(home: Path) -> None:
+    async with console(home) as opened:
+        for typed in ("publish git.pushed", "state", "publish git.pulled", "breaker", "publish git.pulled"):
+            await opened.enter(typed)
+        await opened.type("half a line")
+        await opened.press("ctrl+r")
+        await opened.until(lambda: "search backwards" in opened.shown and "enter takes it" in opened.shown)
+        await opened.type("GIT")
+        assert opened.prompt.text == "publish git.pulled" and opened.prompt.selected_text == "git"
+        await opened.until(lambda: "search: GIT   1 of 2" in opened.shown)
+        await opened.press("ctrl+r")
+        assert opened.prompt.text == "publish git.pushed"
+        await opened.press("ctrl+r", "down")
+        assert opened.prompt.text == "publish git.pulled"
+        await opened.type(".pus")
+        assert opened.prompt.text == "publish git.pushed", "what is typed narrows"
+        await opened.type("x")
+        await opened.until(lambda: "no line has it" in opened.shown)
+        await opened.press("backspace")
+        assert opened.prompt.text == "publish git.pushed" and offers(opened) == []
+        await opened.press("enter")
+        assert opened.prompt.search is None and opened.prompt.text == "publish git.pushed"
+        assert not opened.tab._runner.running, "it can be changed before it is carried out"
+        await opened.press("down")
+        assert opened.prompt.text == "state", "the arrows go on from what was found"
+        await opened.press("enter")
+        await opened.idle()
+        assert len((await opened.bus(QueryEvents(type="git.#"))).events) == 3
+
+
+async def test_a_search_is_left_as_it_was_found(home: Path) -> None:
+    async with console(home) as opened:
+        await opened.enter("state")
+        await opened.type("half a line")
+        for leave in ("escape", "ctrl+c"):
+            await opened.press("ctrl+r")
+            await opened.type("stat")
+            assert opened.prompt.text == "state"
+            await opened.press(leave)
+            assert opened.prompt.search is None and opened.prompt.text == "half a line"
+            assert opened.prompt.has_focus
+        await opened.press("ctrl+r", "enter")
+        assert opened.prompt.text == "half a line" and not opened.tab._runner.running
+        await opened.press("ctrl+r", "t", "left")
+        assert opened.prompt.search is None and opened.prompt.text == "state"
+        await opened.press("escape", "escape")
+        await opened.until(lambda: not opened.prompt.has_focus)
+        await opened.press("ctrl+r")
+        await opened.until(lambda: opened.prompt.has_focus and "search backwards" in opened.shown)

@@ -11,6 +11,7 @@ _Action = partial(Action, tab="console")
 ACTIONS: tuple[Action, ...] = (
     _Action("console_type", "i,enter", "Type", "Go to the prompt; esc leaves it again", 1),
     _Action("console_output", "ctrl+t,t", "Tables or JSON", "Show results as tables, or as JSON", 2),
+    _Action("console_search", "ctrl+r", "Search", "Search backwards in what was typed before", 4),
     _Action("console_copy", "f8,y", "Copy", "Copy the last result as it is shown", 5),
     _Action("console_again", "f9,r", "Run again", "Carry out the last command once more", 6),
     _Action("console_stop", "ctrl+c,x", "Stop", "Stop the command that runs", 7),

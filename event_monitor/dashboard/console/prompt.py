@@ -1,20 +1,28 @@
-"""The place where commands are typed: several lines, the history, and a shadow of what was typed before."""
+"""The place where commands are typed: several lines, the history and a search in it, and a shadow of what was
+typed before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import events
 from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import TextArea
+from textual.widgets.text_area import Selection
 
+from event_monitor.dashboard.console.searching import Search
 from event_monitor.grammar.repl.history import History
 from event_monitor.grammar.repl.words import LineError, Unfinished, split
 from event_monitor.widgets.text import plain
 
 _LONGEST = 262_144
+# They change the line, or the place in it: a search has found what was wanted.
+_TAKING = frozenset(
+    {"left", "right", "home", "end", "delete", "tab", "ctrl+a", "ctrl+e", "ctrl+j", "alt+enter"}
+)
 
 
 class PromptArea(TextArea):
@@ -59,6 +67,9 @@ class PromptArea(TextArea):
     class Interrupted(Message):
         """What runs is to be stopped, or what is typed given up."""
 
+    class Searched(Message):
+        """A search began, went on or ended."""
+
     class Scrolled(Message):
         """The output is to be scrolled by pages."""
 
@@ -66,7 +77,14 @@ class PromptArea(TextArea):
             super().__init__()
             self.pages = pages
 
-    def __init__(self, history: History, busy: Callable[[], bool], *, id: str | None = None) -> None:
+    def __init__(
+        self,
+        history: History,
+        busy: Callable[[], bool],
+        search_keys: Sequence[str] = (),
+        *,
+        id: str | None = None,
+    ) -> None:
         super().__init__(
             id=id, soft_wrap=True, show_line_numbers=False, highlight_cursor_line=False, tab_behavior="focus"
         )
@@ -76,6 +94,8 @@ class PromptArea(TextArea):
         """Whether an offer is chosen: enter takes it then."""
         self.busy = busy
         """Whether a command runs."""
+        self.search: Search | None = None
+        """The search that is under way."""
         self._history = history
         self._at_once: dict[str, Callable[[], None]] = {
             "enter": self.action_enter,
@@ -85,6 +105,15 @@ class PromptArea(TextArea):
             "ctrl+c": self.action_interrupt,
             "up": self.action_cursor_up,
             "down": self.action_cursor_down,
+            **dict.fromkeys(search_keys, self.search_back),
+        }
+        self._searching: dict[str, Callable[[], None]] = {
+            "enter": self._end_search,
+            "escape": lambda: self._end_search(take=False),
+            "ctrl+c": lambda: self._end_search(take=False),
+            "backspace": lambda: self._look(Search.widen),
+            "up": self.search_back,
+            "down": lambda: self._look(lambda search: search.step(-1)),
         }
         self._back = 0
         self._draft = ""
@@ -102,16 +131,22 @@ class PromptArea(TextArea):
 
     def replace_before_cursor(self, start: int, text: str) -> None:
         """Put ``text`` in the place of what stands from ``start`` to the cursor."""
-        before = self.text[:start]
-        begin = before.count("\n"), start - before.rfind("\n") - 1
-        self.replace(text, begin, self.cursor_location, maintain_selection_offset=False)
+        self.replace(text, self._location(start), self.cursor_location, maintain_selection_offset=False)
 
     # --- keys -------------------------------------------------------------------------------
 
     async def _on_key(self, event: events.Key) -> None:
         # A binding is looked up only after the event has gone up through all parents: letters that are
         # typed fast would overtake it.
-        if (act := self._at_once.get(event.key)) is not None:
+        act = self._at_once.get(event.key)
+        if self.search is not None:
+            if event.key in _TAKING:
+                self._end_search()
+            elif event.is_printable and event.character:
+                act = partial(self._narrow, event.character)
+            else:
+                act = self._searching.get(event.key, act)
+        if act is not None:
             event.stop()
             event.prevent_default()
             act()
@@ -122,7 +157,11 @@ class PromptArea(TextArea):
 
     async def _on_paste(self, event: events.Paste) -> None:
         # A clipboard may hold anything: what a terminal would obey is made visible first.
-        self._replace_via_keyboard(clean(event.text), *self.selection)
+        text = clean(event.text)
+        if self.search is not None:
+            self._narrow(text.split("\n")[0])
+        else:
+            self._replace_via_keyboard(text, *self.selection)
         event.stop()
         event.prevent_default()
 
@@ -193,8 +232,49 @@ class PromptArea(TextArea):
             self._back = back
             self.set_text(entries[-back] if back else self._draft)
 
+    def search_back(self) -> None:
+        """Begin to search in what was typed before, or go on to an older line."""
+        if self.search is None:
+            self.engaged = False
+            self.search = Search(self._history.entries, self.text)
+            self.post_message(self.Searched())
+        else:
+            self._look(lambda search: search.step(1))
+
+    def _narrow(self, text: str) -> None:
+        self._look(lambda search: search.narrow(text))
+
+    def _look(self, change: Callable[[Search], None]) -> None:
+        search = self.search
+        if search is None:
+            return
+        change(search)
+        self.set_text(search.text)
+        start = self.text.lower().find(search.wanted.lower()) if search.age else -1
+        if start >= 0:
+            self.selection = Selection(self._location(start), self._location(start + len(search.wanted)))
+        self.post_message(self.Searched())
+
+    def _end_search(self, *, take: bool = True) -> None:
+        """Go on with the line that was found, or with what was typed before."""
+        search, self.search = self.search, None
+        if search is None:
+            return
+        if take and search.age:
+            # The arrows go on from there.
+            self._back, self._draft = search.age, search.draft
+        self.set_text(search.text if take else search.draft)
+        self.post_message(self.Searched())
+
+    def _location(self, index: int) -> tuple[int, int]:
+        before = self.text[:index]
+        return before.count("\n"), index - before.rfind("\n") - 1
+
     def update_suggestion(self) -> None:
         """Show the rest of the last line that began like this one."""
+        if self.search is not None:
+            self.suggestion = ""
+            return
         text = self.text
         at_end = self.cursor_location == self.document.end
         found = ""

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import TextArea
 
-from event_monitor.dashboard.action import bindings_of
+from event_monitor.dashboard.action import bindings_of, key_name
 from event_monitor.dashboard.console.actions import ACTIONS
 from event_monitor.dashboard.console.log import Log
 from event_monitor.dashboard.console.offering import Offering
@@ -23,6 +23,7 @@ from event_monitor.grammar.repl.history import History
 from event_monitor.model import Snapshot
 from event_monitor.widgets.text import Line, clip, fit, line, plain
 
+_SEARCHING = "{} older   enter takes it   esc leaves"
 _HISTORY_FILE = "console-history"
 _WELCOME = (
     ("Type a command of event-cli: it goes to the bus that this dashboard shows.", ""),
@@ -33,7 +34,7 @@ _WELCOME = (
     ("replay --from -15m --dry-run", "what a replay would deliver where"),
     ("help", "every command; help COMMAND shows one"),
     ("", ""),
-    ("tab completes, ↑ ↓ bring back what was typed, esc leaves the prompt.", ""),
+    ("tab completes, ↑ ↓ bring back what was typed, ^r searches it, esc leaves.", ""),
 )
 
 
@@ -68,7 +69,12 @@ class ConsoleTab(Tab):
         self._output.border_title = "Console"
         self._offers = OffersPanel(id="console-offers")
         self._hint = HintPanel(id="console-hint")
-        self._prompt = PromptArea(self._history, lambda: bool(self._runner.running), id="console-prompt")
+        self._prompt = PromptArea(
+            self._history,
+            lambda: bool(self._runner.running),
+            link.keys_of("console_search"),
+            id="console-prompt",
+        )
         self._offering = Offering(self._prompt, link, self._show_offers)
         self._runner = Runner(link, self._log, self._history, self._changed)
         self._on_screen = False
@@ -77,6 +83,7 @@ class ConsoleTab(Tab):
         self._table: dict[str, Callable[[], Any]] = {
             "console_type": self._prompt.focus,
             "console_output": self._turn,
+            "console_search": self._search,
             "console_copy": self._copy,
             "console_again": self._again,
             "console_stop": self._stop,
@@ -184,12 +191,17 @@ class ConsoleTab(Tab):
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Something was typed."""
         event.stop()
-        self._offering.look()
+        self._look()
 
     def on_text_area_selection_changed(self, event: TextArea.SelectionChanged) -> None:
         """The cursor moved."""
         event.stop()
-        self._offering.look()
+        self._look()
+
+    def _look(self) -> None:
+        # A search shows whole lines: nothing is completed in them.
+        if self._prompt.search is None:
+            self._offering.look()
 
     def on_prompt_area_complete(self, message: PromptArea.Complete) -> None:
         """Tab."""
@@ -217,6 +229,17 @@ class ConsoleTab(Tab):
         """ctrl+c: stop what runs, or give up what is typed."""
         self._runner.stop()
 
+    def on_prompt_area_searched(self) -> None:
+        """A search in what was typed before."""
+        if self._prompt.search is not None:
+            self._offering.put_away()
+        self._look()
+        self._show_hint()
+
+    def _search(self) -> None:
+        self._prompt.focus()
+        self._prompt.search_back()
+
     def on_prompt_area_scrolled(self, message: PromptArea.Scrolled) -> None:
         """A page of output."""
         self._scroll(message.pages * max(1, self._output.size.height - 1))
@@ -241,8 +264,11 @@ class ConsoleTab(Tab):
             self._show_hint()
 
     def _show_hint(self) -> None:
-        hint, place = self._hint, self._offering.place
-        if self._runner.running:
+        hint, place, search = self._hint, self._offering.place, self._prompt.search
+        if search is not None and self._prompt.has_focus:
+            older = "".join(key_name(key) for key in self.link.keys_of("console_search")[:1])
+            hint.show(search.told, "warn" if search.failed else "accent", _SEARCHING.format(older))
+        elif self._runner.running:
             hint.show(f"▸ {self._runner.running}", "busy", "ctrl+c stops")
         elif not self._prompt.has_focus:
             hint.show("the output has the focus", "dim", "i type   j k scroll   t tables or JSON")

@@ -32,7 +32,8 @@ REPL_COMMANDS = (
             Argument(name="count", required=False, integer=True, help="the last so many (default 20)"),
         ),
         examples=(Example("history 100", "the last hundred lines, the newest last"),),
-        notes="A line that begins with a space is not remembered, and secrets in payloads are masked.",
+        notes="ctrl+r searches backwards as you type; again it goes on, enter takes the line, esc leaves. "
+        "A line that begins with a space is not remembered, and secrets in payloads are masked.",
     ),
     Command(
         path=("set", "output"),
