@@ -25,9 +25,9 @@ from event_monitor.cli import stdio
 from event_monitor.cli.connection import Connection
 from event_monitor.cli.output import exit_status, report
 from event_monitor.cli.publish import causing_event
-from event_monitor.cli.spooled import check
 from event_monitor.errors import BusClosed, BusFull, Busy, EventMonitorError, InvalidEvent, NoBus, RateLimited
 from event_monitor.grammar.decode import publish_from_line
+from event_monitor.grammar.spooled import check
 from event_monitor.messages import PublishLines
 from event_monitor.paths import HomePaths
 from event_monitor.replies.general import PublishedLines

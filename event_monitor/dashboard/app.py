@@ -76,6 +76,7 @@ class EventMonitorApp(App[int]):
         mask: tuple[str, ...] = (),
         read_only: bool = False,
         memory: Memory | None = None,
+        spool: str | None = None,
         now: Callable[[], datetime] = datetime.now,
         clock: Callable[[], float] = monotonic,
         on_first_paint: Callable[[], None] = lambda: None,
@@ -87,6 +88,7 @@ class EventMonitorApp(App[int]):
         self.settings = settings or DashboardSettings()
         self.mask = mask
         self.read_only = read_only
+        self.spool = spool
         self.snapshot: Snapshot | None = None
         self.followers: list[Callable[[], Awaitable[None]]] = []
         self._on_first_paint = on_first_paint

@@ -69,6 +69,7 @@ def run_dashboard(paths: HomePaths, *, attach: bool, demo: bool, read_only: bool
             mask=settings.mask,
             read_only=read_only,
             memory=memory,
+            spool=None if paths.socket_given else paths.spool,
             # The two share one interpreter: what the bus imports first, the screen waits for.
             on_first_paint=thread.begin if thread is not None else lambda: None,
             on_first_picture=settle_down,

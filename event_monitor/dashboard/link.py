@@ -110,6 +110,12 @@ class BusLink:
         """Whether this view may change nothing."""
         return self._app.read_only
 
+    @property
+    def spool(self) -> str | None:
+        """Where an event waits for this bus while it does not run; ``None`` if that cannot be reached from
+        here."""
+        return self._app.spool
+
     # --- what holds -------------------------------------------------------------------------
 
     @property

@@ -138,6 +138,7 @@ async def console(
         mask=MASK,
         read_only=read_only,
         memory=Memory(paths.dashboard),
+        spool=paths.spool,
     )
     try:
         async with app.run_test(size=size, notifications=True) as pilot:

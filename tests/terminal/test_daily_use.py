@@ -206,6 +206,14 @@ def test_a_view_over_a_forwarded_socket_sees_and_acts(home: Path, tmp_path: Path
         pane.wait_for("MAINTENANCE")
         assert cli(home, "state")[0]["state"] == "MAINTENANCE"
         assert not (elsewhere / "event-bus" / "events.db").exists()
+        bus.stop()
+        pane.keys("5")
+        pane.wait_for("event>")
+        pane.keys("-l", "publish order.lost")
+        pane.keys("Enter")
+        # What the other machine's bus is to have must not wait on this one.
+        pane.wait_for("the event was not kept")
+        assert not (elsewhere / "event-bus" / "spool").exists()
 
 
 def test_without_the_forwarded_socket_it_says_what_to_look_at(home: Path) -> None:

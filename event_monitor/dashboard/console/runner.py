@@ -10,6 +10,7 @@ import msgspec
 
 from event_monitor.control.client import Client
 from event_monitor.dashboard.console.log import Log, Result, Text, Typed
+from event_monitor.dashboard.console.publishing import publish
 from event_monitor.dashboard.console.streams import Watching
 from event_monitor.dashboard.link import BusLink
 from event_monitor.errors import EventMonitorError, InvalidRequest
@@ -20,7 +21,7 @@ from event_monitor.grammar.repl.line import place_of, understand
 from event_monitor.grammar.repl.table import REPL
 from event_monitor.grammar.spec import Invocation
 from event_monitor.grammar.steps import Complain, Confirm, Say, Send, Show, Step, Steps, steps_of
-from event_monitor.messages import Message, QueryEvents, StartReplay, Subscribe
+from event_monitor.messages import Message, PublishText, QueryEvents, StartReplay, Subscribe
 
 # More than that nobody reads on a screen; event-cli shows all.
 MOST_ROWS = 500
@@ -106,6 +107,8 @@ class Runner:
         self._watching.fixed = None if invocation.output is None else invocation.output == "json"
         values = invocation.values
         match invocation.command.path:
+            case ("publish",):
+                await self._publish(invocation)
             case ("events",) if values["follow"]:
                 query = to_message(invocation)
                 assert isinstance(query, QueryEvents)
@@ -126,6 +129,12 @@ class Runner:
                 await self._drive(steps_of(bounded))
                 if bounded is not invocation:
                     self._log.add(Text(f"at most {MOST_ROWS} are shown here: event-cli shows all", "dim"))
+
+    async def _publish(self, invocation: Invocation) -> None:
+        message = to_message(invocation)
+        assert isinstance(message, PublishText)
+        published = await publish(self._link, self._ask, message)
+        self._log.add(Result(Show(published), self._link.mask, self._watching.fixed))
 
     def _about_the_prompt(self, invocation: Invocation) -> bool:
         values = invocation.values
