@@ -102,10 +102,16 @@ class Commands:
             from event_monitor.dashboard.state_lines import state_lines
 
             report = await self._link.ask(GetState(history=True))
-            if report is not None:
-                self._app.push_screen(
-                    DocumentDialog("State history", lambda width: state_lines(report, width))
-                )
+            if report is None:
+                return
+
+            async def follow() -> None:
+                nonlocal report
+                report = await self._link.request(GetState(history=True))
+
+            self._app.push_screen(
+                DocumentDialog("State history", lambda width: state_lines(report, width), follow=follow)
+            )
 
         self._link.work(show())
 
@@ -140,12 +146,18 @@ class Commands:
             detail = await self._link.ask(GetEvent(event_id=event_id))
             if detail is None:
                 return
+
+            async def follow() -> None:
+                nonlocal detail
+                detail = await self._link.request(GetEvent(event_id=event_id))
+
             self._app.push_screen(
                 DocumentDialog(
                     f"Event {event_id}",
                     lambda width: detail_lines(detail, width, self._link.mask),
                     hint="y copies   esc closes",
                     on_copy=lambda: self._copy(detail.event),
+                    follow=follow,
                 )
             )
 

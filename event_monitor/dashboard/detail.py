@@ -15,6 +15,7 @@ from event_monitor.widgets.text import Line, Span, clip, fit, line, plain, time_
 
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b')
 _MAX_LINES = 20_000
+_MOST_OF_AN_ERROR = 2_000
 # Keys that event-cli made itself say nothing to a person.
 _MADE_KEYS = ("spool:", "batch:")
 
@@ -48,7 +49,8 @@ def detail_lines(detail: EventDetail, width: int, mask: Sequence[str]) -> list[L
             )
         )
         for error in delivery.errors:
-            lines.append(line((f"     {time_of_day(error.at)}  ", "dim"), (plain(error.error), "bad")))
+            told = plain(error.error, _MOST_OF_AN_ERROR)
+            lines += wrapped(line((f"     {time_of_day(error.at)}  ", "dim"), (told, "bad")), max(10, width))
     if not detail.deliveries:
         lines.append(line(("   none: no rule names a target for it", "dim")))
     for title, events in (("Caused by", detail.causes), ("Caused", detail.effects)):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import ModalScreen, Screen
 
+from event_monitor.errors import EventMonitorError
 from event_monitor.widgets.document import Document
 from event_monitor.widgets.panel import Panel
-from event_monitor.widgets.text import Line, line
+from event_monitor.widgets.text import Line, clip, line, plain
+
+if TYPE_CHECKING:
+    from event_monitor.dashboard.app import EventMonitorApp
 
 SCROLLING = [
     Binding("j,down", "scroll('down')", show=False),
@@ -25,8 +29,16 @@ def take_layout(dialog: Screen[Any]) -> None:
         dialog.set_class(dialog.app.screen_stack[0].has_class(layout), layout)
 
 
+def old_line(error: str, width: int) -> Line:
+    """Says that what is shown is the last that was known, and why there is nothing newer."""
+    return clip(line((f" ✖ this is old: {plain(error)}", "bad-strong")), width)
+
+
 class DocumentDialog(ModalScreen[None]):
-    """A document to read. ``copy`` is what ``y`` copies, by way of ``on_copy``."""
+    """A document to read. ``y`` copies by way of ``on_copy``. ``follow`` fetches it again with every picture
+    that the app takes; where it raises, what was there stays, marked as old."""
+
+    app: EventMonitorApp
 
     BINDINGS = [
         *SCROLLING,
@@ -41,23 +53,48 @@ class DocumentDialog(ModalScreen[None]):
         *,
         hint: str = "esc closes",
         on_copy: Callable[[], None] | None = None,
+        follow: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__()
+        self._follow = follow
+        self._lost = ""
         self._title = title
         self._hint = hint
         self._compose_lines = compose_lines
         self._on_copy = on_copy
 
     def compose(self) -> ComposeResult:
-        document = Document(self._compose_lines, id="document")
+        document = Document(self._lines, id="document")
         document.add_class("dialog")
         document.border_title = self._title
         document.border_subtitle = self._hint
         yield document
 
     def on_mount(self) -> None:
-        """Take the layout of the screen beneath."""
+        """Take the layout of the screen beneath, and follow the app's pictures."""
         take_layout(self)
+        if self._follow is not None:
+            self.app.followers.append(self.follow)
+
+    def on_unmount(self) -> None:
+        """Follow no more."""
+        if self._follow is not None:
+            self.app.followers.remove(self.follow)
+
+    async def follow(self) -> None:
+        """Fetch again; what differs is painted."""
+        assert self._follow is not None
+        try:
+            await self._follow()
+            self._lost = ""
+        except EventMonitorError as error:
+            self._lost = str(error)
+        if self.is_attached:
+            self.query_one(Document).update(self._lines)
+
+    def _lines(self, width: int) -> Sequence[Line]:
+        lines = self._compose_lines(width)
+        return [old_line(self._lost, width), *lines] if self._lost else lines
 
     def action_dismiss_none(self) -> None:
         """Close."""

@@ -9,13 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import ModalScreen
 
-from event_monitor.dashboard.dialogs import SCROLLING, take_layout
+from event_monitor.dashboard.dialogs import SCROLLING, old_line, take_layout
 from event_monitor.dashboard.overrides import Override
 from event_monitor.dashboard.service_lines import service_keys, service_lines, service_title
 from event_monitor.errors import EventMonitorError
 from event_monitor.replies.general import ServiceDetail
 from event_monitor.widgets.document import Document
-from event_monitor.widgets.text import Line, clip, line, plain
+from event_monitor.widgets.text import Line
 
 if TYPE_CHECKING:
     from event_monitor.dashboard.app import EventMonitorApp
@@ -81,8 +81,7 @@ class ServiceDialog(ModalScreen[None]):
     def _lines(self, width: int) -> list[Line]:
         lines = service_lines(self._detail, width, self.app.link.key)
         if self._lost:
-            lost = line((f" ✖ this is old: {plain(self._lost)}", "bad-strong"))
-            lines.insert(0, clip(lost, width))
+            lines.insert(0, old_line(self._lost, width))
         return lines
 
     def action_act(self, action: Override) -> None:

@@ -1,0 +1,68 @@
+"""The dialogs that are documents: live, whole on a small screen, and quiet once they are closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from event_monitor.dashboard.detail import detail_lines
+from event_monitor.dashboard.dialogs import DocumentDialog
+from event_monitor.errors import NoBus
+from event_monitor.messages import Publish, SetMaintenance
+from event_monitor.model import DeliveryError
+from tests.dashboard import scene
+from tests.dashboard.console_scene import Console, console
+
+
+async def closed(opened: Console) -> bool:
+    await opened.press("escape")
+    await opened.until(lambda: not isinstance(opened.app.screen, DocumentDialog))
+    return opened.app.followers == []
+
+
+async def test_an_event_is_followed_while_it_is_looked_at(home: Path) -> None:
+    async with console(home) as opened:
+        published = await opened.bus(Publish(event_type="dialog.cause", payload={}))
+        opened.app.commands.open_event(published.id)
+        await opened.until(lambda: isinstance(opened.app.screen, DocumentDialog))
+        assert "dialog.cause" in opened.shown and "dialog.effect" not in opened.shown
+        await opened.bus(Publish(event_type="dialog.effect", payload={}, causation_id=published.id))
+        opened.app.refresh_soon()
+        await opened.until(lambda: "dialog.effect" in opened.shown)
+        assert await closed(opened)
+
+
+async def test_the_state_history_is_followed_and_called_old_without_an_answer(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with console(home) as opened:
+        opened.app.action_act("state_history")
+        await opened.until(lambda: isinstance(opened.app.screen, DocumentDialog))
+        assert "moving the disk" not in opened.shown
+        await opened.bus(SetMaintenance(on=True, reason="moving the disk", by="ada"))
+        opened.app.refresh_soon()
+        await opened.until(lambda: "moving the disk" in opened.shown)
+
+        async def lost(message: object) -> None:
+            raise NoBus("no answer on bus.sock")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(opened.client, "request", lost)
+            await opened.app.screen.follow()  # type: ignore[attr-defined]
+            await opened.until(lambda: "this is old: no answer on bus.sock" in opened.shown)
+            assert "moving the disk" in opened.shown
+        assert await closed(opened)
+
+
+def test_an_error_is_told_to_its_end_on_the_smallest_screen() -> None:
+    detail = scene.detail(1)
+    error = "connection refused by the far end after three attempts: " + "x" * 90 + " (see its log)"
+    delivery = msgspec.structs.replace(
+        detail.deliveries[0], errors=[DeliveryError(at="2026-03-14T15:41:00Z", error=error)]
+    )
+    lines = detail_lines(msgspec.structs.replace(detail, deliveries=[delivery]), 38, ())
+    assert max(line.width for line in lines) <= 38
+    shown = "".join(span.text for line in lines for span in line.spans)
+    assert "(seeitslog)" in shown.replace(" ", "")
