@@ -54,20 +54,21 @@ _ACTIONS = {
     "delay": "it is slowed down",
     "refuse": "the rest is refused",
 }
+UNWRITABLE = "The event store cannot be written"
 _WORSE = frozenset({SystemState.DEGRADED, SystemState.FAILED})
 
 
-def _told_as(former: SystemState, now: SystemState) -> str:
+def turn(former: str, now: str) -> str:
     """The title of the alert that tells of a change of state."""
     return f"{former} → {now}"
 
 
-def _opened(breaker: str) -> str:
+def opened(breaker: str) -> str:
     """The title of the alert that tells of an open breaker."""
     return f"{breaker}: breaker opened"
 
 
-_TURNS_FOR_THE_WORSE = tuple(_told_as(former, now) for former in SystemState for now in sorted(_WORSE))
+_TURNS_FOR_THE_WORSE = tuple(turn(former, now) for former in SystemState for now in sorted(_WORSE))
 
 
 class Reactions:
@@ -108,7 +109,7 @@ class Reactions:
             self._driver.fail("store", f"the event store cannot be written: {error}")
             self._alerts.raise_alert(
                 Severity.CRITICAL,
-                "The event store cannot be written",
+                UNWRITABLE,
                 f"{error}: free some space or mend the disk or its rights; what was accepted is kept, "
                 "publishing goes on by itself as soon as writing works",
             )
@@ -163,12 +164,12 @@ class Reactions:
         if change.to_state is BreakerState.OPEN:
             self._driver.fail(f"breaker {name}", reason)
             if change.by is None and self._machine.state is not SystemState.HEALTHY:
-                self._alerts.raise_alert(Severity.WARNING, _opened(name), change.reason, about=name)
+                self._alerts.raise_alert(Severity.WARNING, opened(name), change.reason, about=name)
         elif change.to_state is BreakerState.HALF_OPEN:
             self._driver.recovering(f"breaker {name}")
         else:
             self._driver.clear(f"breaker {name}", reason)
-            self._alerts.settle(_opened(name), f"over: {change.reason}")
+            self._alerts.settle(opened(name), f"over: {change.reason}")
         if change.to_state is change.from_state and change.by is None:
             return
         self.publish(
@@ -209,10 +210,10 @@ class Reactions:
         self.hold()
         if transition.to_state in _WORSE:
             self._alerts.raise_alert(
-                Severity.CRITICAL, _told_as(transition.from_state, transition.to_state), transition.reason
+                Severity.CRITICAL, turn(transition.from_state, transition.to_state), transition.reason
             )
         elif transition.to_state is SystemState.HEALTHY:
-            for title in _TURNS_FOR_THE_WORSE:
+            for title in (*_TURNS_FOR_THE_WORSE, UNWRITABLE):
                 self._alerts.settle(title, f"over: {transition.reason}")
         self.publish(
             StateChanged(

@@ -431,6 +431,7 @@ async def test_store_trouble_degrades_and_recovers_by_itself(paths: HomePaths) -
         await until(lambda: runtime.machine.state is SystemState.HEALTHY)
         # What the alert told of is over: it is kept, and no banner contradicts the state.
         (turn,) = [alert for alert in runtime.alerts.newest(100) if alert.title == "HEALTHY → DEGRADED"]
+        assert runtime.alerts.unacknowledged == 0
         assert turn.acknowledged and "over: the event store can be written again" in turn.detail
         assert (await publish(runtime, payload={"text": "x" * 100_000})).status == "accepted"
         assert [one.to_state for one in runtime.machine.history] == [

@@ -6,11 +6,13 @@ import ast
 import re
 from collections.abc import Iterator
 
+from event_monitor import reactions
 from event_monitor.system import figures
 from tests.docs.pages import CHECKOUT, page
 
 # What is handed on: its titles are told apart where they are made.
 _HANDED_ON = {"title", "event.event_type", "_standstill(target)"}
+_HANDED_ON |= {"UNWRITABLE", "opened(name)", "turn(transition.from_state, transition.to_state)"}
 
 
 def titles() -> Iterator[str]:
@@ -21,6 +23,7 @@ def titles() -> Iterator[str]:
             if isinstance(node, ast.Call) and len(node.args) > 1 and _is_severity(node.args[0]):
                 yield from _title(node.args[1])
     yield from (value for name, value in vars(figures).items() if name.isupper() and isinstance(value, str))
+    yield from (reactions.UNWRITABLE, reactions.opened("…"), reactions.turn("…", "…"))
     yield from ("Target … does not move", "Routing rules were not reloaded", "Settings were not reloaded")
     yield from ("Service … is left out", "Service … cannot be started")
     yield from ("The store's account does not balance", "The event store is damaged")
