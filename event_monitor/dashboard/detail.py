@@ -11,6 +11,7 @@ from event_monitor.redaction import redact
 from event_monitor.replies.general import EventDetail
 from event_monitor.summary import summarise
 from event_monitor.widgets.content import OUTCOMES, PRIORITY_TONES
+from event_monitor.widgets.folding import folded, wrapped
 from event_monitor.widgets.text import Line, Span, clip, fit, line, plain, time_of_day
 
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b')
@@ -50,7 +51,7 @@ def detail_lines(detail: EventDetail, width: int, mask: Sequence[str]) -> list[L
         )
         for error in delivery.errors:
             told = plain(error.error, _MOST_OF_AN_ERROR)
-            lines += wrapped(line((f"     {time_of_day(error.at)}  ", "dim"), (told, "bad")), max(10, width))
+            lines += folded(line((f"     {time_of_day(error.at)}  ", "dim")), told, "bad", width)
     if not detail.deliveries:
         lines.append(line(("   none: no rule names a target for it", "dim")))
     for title, events in (("Caused by", detail.causes), ("Caused", detail.effects)):
@@ -123,26 +124,3 @@ def highlighted(row: str) -> list[Span]:
     if at < len(row):
         spans.append(Span(row[at:], "dim"))
     return spans
-
-
-def wrapped(row: Line, width: int) -> list[Line]:
-    """Break a line at ``width`` cells, between characters."""
-    if row.width <= width:
-        return [row]
-    from rich.cells import get_character_cell_size
-
-    rows: list[Line] = []
-    spans: list[Span] = []
-    used = 0
-    for text, tone in row.spans:
-        start = 0
-        for place, character in enumerate(text):
-            size = get_character_cell_size(character)
-            if used + size > width:
-                spans.append(Span(text[start:place], tone))
-                rows.append(Line(tuple(spans)))
-                spans, used, start = [Span("   ")], 3, place
-            used += size
-        spans.append(Span(text[start:], tone))
-    rows.append(Line(tuple(spans)))
-    return rows

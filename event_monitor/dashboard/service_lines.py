@@ -10,6 +10,7 @@ from typing import Any
 from event_monitor.dashboard.actions import key_of
 from event_monitor.replies.general import BreakerMove, ServiceDetail
 from event_monitor.widgets.content import BREAKER_GLYPHS, HEALTH_GLYPHS
+from event_monitor.widgets.folding import folded
 from event_monitor.widgets.hints import Key
 from event_monitor.widgets.text import (
     Line,
@@ -98,11 +99,12 @@ def _head(detail: ServiceDetail, width: int, key: Key) -> Iterator[Line]:
         if width < _NARROW:
             yield _keys(detail, key)
     if circuit.forced:
-        yield line((" held by ", "dim"), plain(circuit.forced_by or "a person"), _why(circuit.forced_reason))
+        holder = plain(circuit.forced_by or "a person")
+        yield from folded(line((" held by ", "dim")), f"{holder}{_why(circuit.forced_reason)}", "", width)
     elif circuit.reason:
         by = f" by {plain(circuit.by)}" if circuit.by else ""
         at = f" since {time_of_day(circuit.since)}{by}: " if circuit.since else " "
-        yield line((at, "dim"), plain(circuit.reason))
+        yield from folded(line((at, "dim")), plain(circuit.reason), "", width)
 
 
 def service_keys(detail: ServiceDetail, key: Key = key_of) -> tuple[tuple[str, str], ...]:
@@ -294,7 +296,8 @@ def _errors(detail: ServiceDetail, width: int) -> Iterator[Line]:
     yield line((" Errors", "strong"))
     for one in detail.errors:
         times = f"{count(one.count)} ×"
-        yield line((f" {time_of_day(one.last_at)}  ", "dim"), f"{times:>7}   ", (plain(one.error), "bad"))
+        at = (f" {time_of_day(one.last_at)}  ", "dim")
+        yield from folded(line(at, f"{times:>7}   "), plain(one.error), "bad", width)
 
 
 def _process(detail: ServiceDetail, width: int) -> Iterator[Line]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from rich.cells import cell_len
+
 from event_monitor.model import SystemState, Transition
 from event_monitor.replies.general import StateReport
 from event_monitor.widgets.content import STATE_GLYPHS
+from event_monitor.widgets.folding import folded
 from event_monitor.widgets.state_path import WIDTH, diagram, way
 from event_monitor.widgets.text import Line, clip, line, plain, time_of_day
 
@@ -37,7 +40,7 @@ def _now(report: StateReport, width: int) -> list[Line]:
     since = line(
         " ", (f"{glyph} {report.state}", f"{tone}-strong"), (f"  since {time_of_day(report.since)}", "dim")
     )
-    lines = [since, line(f" {plain(report.reason)}")]
+    lines = [since, *folded(line(" "), plain(report.reason), "", width, 1)]
     if report.history and width >= WIDTH:
         taken = way(report.state, report.history, width)
         lines += [Line(), *diagram(report.state, report.history), Line(), taken]
@@ -50,10 +53,10 @@ def _transition(transition: Transition, refused: bool, width: int) -> list[Line]
     arrow = (" ✖ ", "bad") if refused else " → "
     came = f"{transition.from_state:>{_WORD}}" if width >= 60 else str(transition.from_state)
     words = line(time, (came, "dim"), arrow, (f"{transition.to_state:<{_WORD}}", "dim" if refused else tone))
-    reason = line((f"{'refused: ' if refused else ''}{plain(transition.reason)}", "dim"))
-    if words.width + reason.width + 2 <= width or width >= 80:
-        return [Line((*words.spans, *line("  ").spans, *reason.spans))]
-    return [words, Line((*line(" " * _INDENT).spans, *reason.spans))]
+    reason = f"{'refused: ' if refused else ''}{plain(transition.reason)}"
+    if words.width + cell_len(reason) + 2 <= width or width >= 80:
+        return folded(Line((*words.spans, *line("  ").spans)), reason, "dim", width, _INDENT)
+    return [words, *folded(line(" " * _INDENT), reason, "dim", width, _INDENT)]
 
 
 def _day(moment: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,10 +10,13 @@ import pytest
 
 from event_monitor.dashboard.detail import detail_lines
 from event_monitor.dashboard.dialogs import DocumentDialog
+from event_monitor.dashboard.service_lines import service_lines
+from event_monitor.dashboard.state_lines import state_lines
 from event_monitor.errors import NoBus
 from event_monitor.messages import Publish, SetMaintenance
 from event_monitor.model import DeliveryError
-from tests.dashboard import scene
+from event_monitor.widgets.text import Line
+from tests.dashboard import scene, service_scene
 from tests.dashboard.console_scene import Console, console
 
 
@@ -64,5 +68,28 @@ def test_an_error_is_told_to_its_end_on_the_smallest_screen() -> None:
     )
     lines = detail_lines(msgspec.structs.replace(detail, deliveries=[delivery]), 38, ())
     assert max(line.width for line in lines) <= 38
-    shown = "".join(span.text for line in lines for span in line.spans)
-    assert "(seeitslog)" in shown.replace(" ", "")
+    assert "(seeitslog)" in said(lines)
+
+
+def said(lines: Sequence[Line]) -> str:
+    """What lines say, wherever they were broken."""
+    return "".join(span.text for one in lines for span in one.spans).replace(" ", "")
+
+
+@pytest.mark.parametrize("width", [38, 78, 118])
+def test_errors_and_reasons_are_told_to_their_end(width: int) -> None:
+    long = "the certificate of the far end has run out, and nobody has asked for another one since " * 2
+    service = service_scene.failing()
+    service = msgspec.structs.replace(
+        service,
+        errors=[msgspec.structs.replace(service.errors[0], error=f"{long}(renew it)")],
+        circuit=msgspec.structs.replace(service.circuit, forced=None, reason=f"{long}(so it opened)"),
+    )
+    lines = service_lines(service, width)
+    assert "(renewit)" in said(lines) and "(soitopened)" in said(lines)
+    report = service_scene.state_report()
+    last = msgspec.structs.replace(report.history[-1], reason=f"{long}(so it degraded)")
+    report = msgspec.structs.replace(report, history=[*report.history[:-1], last], reason=f"{long}(still)")
+    shown = state_lines(report, width)
+    assert "(soitdegraded)" in said(shown) and "(still)" in said(shown)
+    assert max(line.width for line in [*lines, *shown]) <= width

@@ -9,12 +9,13 @@ from typing import Protocol
 
 import msgspec
 
-from event_monitor.dashboard.detail import highlighted, wrapped
+from event_monitor.dashboard.detail import highlighted
 from event_monitor.grammar.render import event_line
 from event_monitor.grammar.repl.pointing import caret_line
 from event_monitor.grammar.steps import Show, json_of, text_of
 from event_monitor.model import Event
 from event_monitor.redaction import redact
+from event_monitor.widgets.folding import wrapped
 from event_monitor.widgets.text import Line, clip, line, plain
 
 MAX_LINES = 2_000
