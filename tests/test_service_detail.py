@@ -81,6 +81,7 @@ async def test_a_server_that_is_killed_is_told_of_in_every_detail(home: Path) ->
         assert detail.counters["failures"] == 3
         (error,) = detail.errors
         assert "ServiceDown" in error.error and error.count >= 3
+        assert len(detail.p95_ms) == 59
         assert 0 < len(detail.probes) <= 10 and detail.probes[-1].error is not None
         assert detail.details["address"].endswith(str(port))
         assert detail.bulkhead == r.BulkheadReport(busy=0, max_concurrent=10, waiting=0, queue_size=50)

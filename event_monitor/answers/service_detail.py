@@ -59,6 +59,7 @@ class ServiceDetails:
             calls_per_second=round(guard.rate.per_second(), 1),
             calls=guard.rate.series(),
             latency_ms=guard.latency.percentiles(),
+            p95_ms=guard.latency.series(),
             probes=[
                 r.ProbeAnswer(
                     at=at, check=result.kind.value, ms=round(result.seconds * 1_000, 3), error=result.error

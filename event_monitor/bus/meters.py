@@ -69,6 +69,14 @@ class LatencyMeter:
             self._second = now
             self._now = self._buckets[now % _LATENCY_SECONDS]
 
+    def series(self) -> tuple[float, ...]:
+        """The p95 in milliseconds of each complete second of the last minute, the newest last; 0 for a
+        second in which there was nothing."""
+        self._advance()
+        seconds = range(self._second - _LATENCY_SECONDS + 1, self._second)
+        found = (self._buckets[second % _LATENCY_SECONDS] for second in seconds)
+        return tuple(_quantile(sorted(one.items()), sum(one.values()), 0.95) if one else 0.0 for one in found)
+
     def percentiles(self) -> Latency:
         """p50, p95 and p99 in milliseconds."""
         self._advance()

@@ -32,6 +32,7 @@ _WORSE = ("UNKNOWN", "CLOSED", "HALF_OPEN", "OPEN")
 _NAME = 12
 _GAP = "   "
 _NARROW = 60
+_CURVE = 60
 _STDERR_ROWS = 4
 # What the details of a kind say that is of use to a person, by the name under which it is shown.
 _FACTS = {
@@ -207,9 +208,8 @@ def _traffic(detail: ServiceDetail, width: int) -> Iterator[Line]:
             ("p99", millis(latency.p99)),
         ]
         yield from _facts("calls", speed, width)
-        if any(detail.calls):
-            room = min(60, width - _NAME - 2)
-            yield line((f" {'last 2 min':<{_NAME}}", "dim"), (sparkline(detail.calls, room), "accent"))
+        yield from _curve("calls 2 min", detail.calls, width)
+        yield from _curve("p95 1 min", [round(ms * 1_000) for ms in detail.p95_ms], width)
     told = [(name, count(detail.counters.get(key, 0))) for name, key in _COUNTERS.items()]
     yield from _facts("breaker", told, width)
     yield from _places(detail, width)
@@ -224,6 +224,13 @@ def _traffic(detail: ServiceDetail, width: int) -> Iterator[Line]:
         told = [(name, count(number)) for name, number in figures.items()]
         yield from _facts("deliveries", told, width)
     yield from _chain(detail, width)
+
+
+def _curve(name: str, series: Sequence[int], width: int) -> Iterator[Line]:
+    """Figures over time; nothing while there are none."""
+    if any(series):
+        room = min(_CURVE, width - _NAME - 2)
+        yield line((f" {name:<{_NAME}}", "dim"), (sparkline(series, room), "accent"))
 
 
 def _places(detail: ServiceDetail, width: int) -> Iterator[Line]:

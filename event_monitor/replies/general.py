@@ -415,8 +415,9 @@ class ServiceDetail(Reply, frozen=True):
 
     ``timeline`` is the breaker's worst state in each of the last 60 minutes, the newest last,
     ``UNKNOWN`` before it was watched. ``counters`` count calls since the start, ``calls`` those of
-    the last two minutes by the second. ``changes`` and ``probes`` end with the newest, ``errors``
-    begin with it. What only a service or only a target has is ``None`` for the other.
+    the last two minutes by the second, ``p95_ms`` is how long those of each second of the last minute
+    took. ``changes`` and ``probes`` end with the newest, ``errors`` begin with it. What only a service or
+    only a target has is ``None`` for the other.
     """
 
     service: str
@@ -437,6 +438,7 @@ class ServiceDetail(Reply, frozen=True):
     calls_per_second: float = 0.0
     calls: tuple[int, ...] = ()
     latency_ms: Latency = Latency()
+    p95_ms: tuple[float, ...] = ()
     probes: list[ProbeAnswer] = []
     next_probe_in: float | None = None
     budget: BudgetReport | None = None

@@ -145,6 +145,7 @@ def failing() -> ServiceDetail:
         calls_per_second=1.2,
         calls=tuple(second % 7 for second in range(119)),
         latency_ms=Latency(3.1, 4.2, 31.0),
+        p95_ms=tuple(31.0 if second in (20, 21, 44) else 3.0 + second % 4 / 2 for second in range(59)),
         probes=[
             ProbeAnswer(
                 at=f"2026-03-14T15:{40 + at // 60}:{at % 60:02}.000000Z", check=check, ms=ms, error=error

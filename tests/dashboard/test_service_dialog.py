@@ -42,6 +42,7 @@ async def test_enter_opens_the_selected_service_and_follows_it() -> None:
         await settle(pilot)
         assert isinstance(app.screen, ServiceDialog)
         assert "github · http" in text(app) and "tries again in 21 s" in text(app)
+        assert "calls 2 min" in text(app) and "p95 1 min    ▁" in text(app)
         circuit = msgspec.structs.replace(client.service.circuit, retry_after=20.0)
         client.service = msgspec.structs.replace(client.service, circuit=circuit)
         await refresh(pilot)

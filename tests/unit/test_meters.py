@@ -87,6 +87,21 @@ def test_percentiles_are_within_12_percent(seed: int) -> None:
         assert exact <= value * 1.001 and value <= exact * 1.125
 
 
+def test_each_second_of_the_last_minute_has_its_own_p95() -> None:
+    clock = Clock()
+    meter = LatencyMeter(clock)
+    meter.add(0.001, 100)
+    clock.now += 2
+    meter.add(1.0, 100)
+    clock.now += 1
+    meter.add(9.0)
+    series = meter.series()
+    assert len(series) == 59 and set(series[:-3]) == {0.0}
+    assert 1.0 <= series[-3] < 1.2 and series[-2] == 0.0 and 1_000 <= series[-1] < 1_130
+    clock.now += 60
+    assert set(meter.series()) == {0.0}
+
+
 def test_old_samples_fade_after_a_minute() -> None:
     clock = Clock()
     meter = LatencyMeter(clock)
