@@ -10,7 +10,7 @@ from textual.binding import Binding
 from textual.screen import ModalScreen
 
 from event_monitor.dashboard.alert_lines import Leads, alert_lines, leads
-from event_monitor.dashboard.dialogs import SCROLLING, take_layout
+from event_monitor.dashboard.dialogs import SCROLLING, old_line, take_layout
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import AcknowledgeAlerts, QueryAlerts
 from event_monitor.model import Alert, Severity
@@ -46,7 +46,9 @@ def acknowledge(link: BusLink, alert: Alert | None, then: Callable[[], None] = l
 
 
 class AlertDialog(ModalScreen[None]):
-    """One alert. What is done from here closes it."""
+    """One alert, followed live. What is done from here closes it."""
+
+    app: EventMonitorApp
 
     BINDINGS = [
         *SCROLLING,
@@ -61,6 +63,7 @@ class AlertDialog(ModalScreen[None]):
         super().__init__()
         self._link = link
         self._alert = alert
+        self._lost = ""
         snapshot = link.snapshot
         services = {view.name for view in snapshot.services} if snapshot is not None else set()
         self._leads: Leads = leads(alert, services)
@@ -73,11 +76,28 @@ class AlertDialog(ModalScreen[None]):
         yield document
 
     def on_mount(self) -> None:
-        """Take the layout of the screen beneath."""
+        """Take the layout of the screen beneath, and follow the app's pictures."""
         take_layout(self)
+        self.app.followers.append(self.follow)
+
+    def on_unmount(self) -> None:
+        """Follow no more."""
+        self.app.followers.remove(self.follow)
+
+    async def follow(self) -> None:
+        """Ask again: it may have come once more, or somebody else has seen to it."""
+        try:
+            found: Sequence[Alert] = (await self._link.request(QueryAlerts(limit=MOST))).alerts
+            self._alert = next((one for one in found if one.id == self._alert.id), self._alert)
+            self._lost = ""
+        except EventMonitorError as error:
+            self._lost = str(error)
+        if self.is_attached:
+            self.query_one(Document).update(self._lines)
 
     def _lines(self, width: int) -> Sequence[Line]:
-        return alert_lines(self._alert, self._leads, width)
+        lines = alert_lines(self._alert, self._leads, width)
+        return [old_line(self._lost, width), *lines] if self._lost else lines
 
     def action_dismiss_none(self) -> None:
         """Close."""

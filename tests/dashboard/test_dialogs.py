@@ -18,6 +18,7 @@ from event_monitor.model import DeliveryError
 from event_monitor.widgets.text import Line
 from tests.dashboard import scene, service_scene
 from tests.dashboard.console_scene import Console, console
+from tests.dashboard.driving import refresh, settle, text
 
 
 async def closed(opened: Console) -> bool:
@@ -93,3 +94,25 @@ def test_errors_and_reasons_are_told_to_their_end(width: int) -> None:
     shown = state_lines(report, width)
     assert "(soitdegraded)" in said(shown) and "(still)" in said(shown)
     assert max(line.width for line in [*lines, *shown]) <= width
+
+
+async def test_an_alert_is_followed_while_it_is_looked_at() -> None:
+    client = scene.FakeClient()
+    alert = client.picture.alerts[0]
+    app = scene.app(client)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settle(pilot)
+        app.link.open_alert(alert)
+        await settle(pilot)
+        assert "waits to be seen" in text(app) and "41 times" not in text(app)
+        again = msgspec.structs.replace(alert, count=41, acknowledged=True)
+        client.picture = msgspec.structs.replace(client.picture, alerts=(again, *client.picture.alerts[1:]))
+        await refresh(pilot)
+        assert "✔ acknowledged" in text(app) and "41 times" in text(app)
+        client.error = NoBus("no answer on bus.sock")
+        await refresh(pilot)
+        assert "this is old: no answer on bus.sock" in text(app) and "41 times" in text(app)
+        client.error = None
+        await pilot.press("escape")
+        await settle(pilot)
+        assert app.followers == []
