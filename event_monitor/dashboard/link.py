@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from event_monitor.config import DashboardSettings
 from event_monitor.control.client import Client
-from event_monitor.dashboard.actions import key_of
+from event_monitor.dashboard.actions import BY_ID, key_of
 from event_monitor.dashboard.memory import Memory
 from event_monitor.errors import EventMonitorError
 from event_monitor.messages import Message
@@ -139,8 +139,6 @@ class BusLink:
 
     def keys_of(self, action_id: str) -> tuple[str, ...]:
         """The keys that an action has here, those of the settings before its own."""
-        from event_monitor.dashboard.actions import BY_ID
-
         return tuple(key for key in self._app.keys_of.get(action_id, BY_ID[action_id].keys).split(",") if key)
 
     def now(self) -> datetime:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from textual.pilot import Pilot
@@ -124,6 +125,7 @@ async def console(
     size: tuple[int, int] = (120, 36),
     *,
     read_only: bool = False,
+    keys: Mapping[str, str] = MappingProxyType({}),
     before: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Console]:
     """The dashboard of a home on its Console, the bus in this process."""
@@ -134,7 +136,7 @@ async def console(
     client = Counting(thread, read_only=read_only)
     app = EventMonitorApp(
         client,
-        DashboardSettings(refresh=600.0, reduced_motion=True),
+        DashboardSettings(refresh=600.0, reduced_motion=True, keys=dict(keys)),
         mask=MASK,
         read_only=read_only,
         memory=Memory(paths.dashboard),

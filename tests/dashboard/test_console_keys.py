@@ -270,6 +270,17 @@ async def test_a_search_backwards_narrows_goes_on_and_is_taken(home: Path) -> No
         assert len((await opened.bus(QueryEvents(type="git.#"))).events) == 3
 
 
+async def test_a_remapped_search_is_named_and_taken_as_such(home: Path) -> None:
+    async with console(home, keys={"console_search": "ctrl+g"}) as opened:
+        assert "^g searches it" in opened.shown
+        await opened.enter("state")
+        await opened.press("ctrl+r")
+        assert opened.prompt.search is None
+        await opened.press("ctrl+g", "s")
+        assert opened.prompt.text == "state"
+        await opened.until(lambda: "^g older" in opened.shown)
+
+
 async def test_a_search_is_left_as_it_was_found(home: Path) -> None:
     async with console(home) as opened:
         await opened.enter("state")

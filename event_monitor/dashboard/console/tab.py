@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import TextArea
 
-from event_monitor.dashboard.action import bindings_of, key_name
+from event_monitor.dashboard.action import bindings_of
 from event_monitor.dashboard.console.actions import ACTIONS
 from event_monitor.dashboard.console.log import Log
 from event_monitor.dashboard.console.offering import Offering
@@ -23,7 +23,7 @@ from event_monitor.grammar.repl.history import History
 from event_monitor.model import Snapshot
 from event_monitor.widgets.text import Line, clip, fit, line, plain
 
-_SEARCHING = "{} older   enter takes it   esc leaves"
+_SEARCHING = "enter takes it   esc leaves"
 _HISTORY_FILE = "console-history"
 _WELCOME = (
     ("Type a command of event-cli: it goes to the bus that this dashboard shows.", ""),
@@ -34,7 +34,7 @@ _WELCOME = (
     ("replay --from -15m --dry-run", "what a replay would deliver where"),
     ("help", "every command; help COMMAND shows one"),
     ("", ""),
-    ("tab completes, ↑ ↓ bring back what was typed, ^r searches it, esc leaves.", ""),
+    ("tab completes, ↑ ↓ bring back what was typed,{search} esc leaves.", ""),
 )
 
 
@@ -141,13 +141,15 @@ class ConsoleTab(Tab):
     def _lines(self, width: int) -> Sequence[Line]:
         if self._log.empty:
             wide = width >= 70
+            key = self.link.key("console_search")
+            search = f" {key} searches it," if key else ""
             return [
                 clip(
                     line(" ", (fit(text, 40) if wide else text, "accent"), (f" {purpose}" * wide, "dim")),
                     width,
                 )
                 if purpose
-                else clip(line((f" {text}" if text else "", "dim")), width)
+                else clip(line((f" {text}".replace("{search}", search) if text else "", "dim")), width)
                 for text, purpose in _WELCOME
             ]
         return self._log.lines(width)
@@ -266,8 +268,8 @@ class ConsoleTab(Tab):
     def _show_hint(self) -> None:
         hint, place, search = self._hint, self._offering.place, self._prompt.search
         if search is not None and self._prompt.has_focus:
-            older = "".join(key_name(key) for key in self.link.keys_of("console_search")[:1])
-            hint.show(search.told, "warn" if search.failed else "accent", _SEARCHING.format(older))
+            older = f"{key} older   " if (key := self.link.key("console_search")) else ""
+            hint.show(search.told, "warn" if search.failed else "accent", f"{older}{_SEARCHING}")
         elif self._runner.running:
             hint.show(f"▸ {self._runner.running}", "busy", "ctrl+c stops")
         elif not self._prompt.has_focus:
