@@ -246,7 +246,7 @@ async def test_a_search_backwards_narrows_goes_on_and_is_taken(home: Path) -> No
             await opened.enter(typed)
         await opened.type("half a line")
         await opened.press("ctrl+r")
-        await opened.until(lambda: "search backwards" in opened.shown and "enter takes it" in opened.shown)
+        await opened.until(lambda: "search backwards" in opened.shown and "enter takes" in opened.shown)
         await opened.type("GIT")
         assert opened.prompt.text == "publish git.pulled" and opened.prompt.selected_text == "git"
         await opened.until(lambda: "search: GIT   1 of 2" in opened.shown)

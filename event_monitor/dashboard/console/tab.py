@@ -23,7 +23,7 @@ from event_monitor.grammar.repl.history import History
 from event_monitor.model import Snapshot
 from event_monitor.widgets.text import Line, clip, fit, line, plain
 
-_SEARCHING = "enter takes it   esc leaves"
+_SEARCHING = "enter takes  esc leaves"
 _HISTORY_FILE = "console-history"
 _WELCOME = (
     ("Type a command of event-cli: it goes to the bus that this dashboard shows.", ""),
@@ -268,7 +268,7 @@ class ConsoleTab(Tab):
     def _show_hint(self) -> None:
         hint, place, search = self._hint, self._offering.place, self._prompt.search
         if search is not None and self._prompt.has_focus:
-            older = f"{key} older   " if (key := self.link.key("console_search")) else ""
+            older = f"{key} older  " if (key := self.link.key("console_search")) else ""
             hint.show(search.told, "warn" if search.failed else "accent", f"{older}{_SEARCHING}")
         elif self._runner.running:
             hint.show(f"▸ {self._runner.running}", "busy", "ctrl+c stops")
@@ -277,4 +277,5 @@ class ConsoleTab(Tab):
         elif place is not None and self._prompt.text.strip():
             hint.show(place.about, "dim", "tab completes")
         else:
-            hint.show("help shows what can be typed", "dim", "esc leaves")
+            searches = f"{key} searches   " if (key := self.link.key("console_search")) else ""
+            hint.show("help shows what can be typed", "dim", f"{searches}esc leaves")
