@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parsing import syntax_tree
 from tests.reached import must_reach, reached
 
 TESTS = Path(__file__).parent
@@ -17,7 +18,7 @@ TOLD = re.findall(r"^\| \[(\w+)\]\(([\w/.]+)\) \| .+ \|$", PAGE, re.MULTILINE)
 
 
 def functions_of(path: str) -> set[str]:
-    tree = ast.parse((TESTS / path).read_text())
+    tree = syntax_tree((TESTS / path).read_text())
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
@@ -25,7 +26,7 @@ def planted_bugs() -> set[str]:
     """The names of all planted bugs, as they stand in the code."""
     names = set()
     for source in TESTS.rglob("test_planted*.py"):
-        for node in ast.walk(ast.parse(source.read_text())):
+        for node in ast.walk(syntax_tree(source.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Bug":
                 name = node.args[0]
                 assert isinstance(name, ast.Constant)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from event_monitor import reactions
 from event_monitor.system import figures
 from tests.docs.pages import CHECKOUT, page
+from tests.parsing import syntax_tree
 
 # What is handed on: its titles are told apart where they are made.
 _HANDED_ON = {"title", "event.event_type", "_standstill(target)"}
@@ -18,7 +19,7 @@ _HANDED_ON |= {"UNWRITABLE", "opened(name)", "turn(transition.from_state, transi
 def titles() -> Iterator[str]:
     """The titles of all alerts in the code, with ``…`` for what varies."""
     for path in sorted((CHECKOUT / "event_monitor").rglob("*.py")):
-        tree = ast.parse(path.read_text())
+        tree = syntax_tree(path.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and len(node.args) > 1 and _is_severity(node.args[0]):
                 yield from _title(node.args[1])

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.parsing import syntax_tree
+
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 PACKAGE = ROOT / "event_monitor"
@@ -51,7 +53,7 @@ def test_no_publisher_in_the_package_names_a_type_of_its_own() -> None:
     for source in PACKAGE.rglob("*.py"):
         if source.name == "demo.py" or source.parent.name == "chaos":
             continue
-        for node in ast.walk(ast.parse(source.read_text())):
+        for node in ast.walk(syntax_tree(source.read_text())):
             if isinstance(node, ast.Call) and _publishes(node):
                 first = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "event_type")]
                 named += [
