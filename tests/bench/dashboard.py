@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import random
+import socket
 import statistics
 import subprocess
 import sys
@@ -131,20 +132,22 @@ def _grown(program: Program, home: Path, events: int) -> list[dict[str, Any]]:
     rows = []
     with _open(program, home) as pane:
         pane.wait_for(program.complete)
-        socket = HomePaths(str(home)).socket
-        with contextlib.closing(connect(socket)) as connection:
-            for number, share in enumerate((events // 4, events - events // 4)):
-                _publish_many(home, share)
-                wait_for(lambda: exchange(connection, {"do": "get_stats"})["result"]["pending"] == 0, 300.0)
-                total = events if number else share
-                rows.append(
-                    {
-                        "program": program.name,
-                        "condition": f"after {total:,} events",
-                        "resident_mb": round(pane.resident_mb(), 1),
-                    }
-                )
+        for share, total in ((events // 4, events // 4), (events - events // 4, events)):
+            _publish_many(home, share)
+            with contextlib.closing(connect(HomePaths(str(home)).socket)) as connection:
+                _until_handled(connection)
+            rows.append(
+                {
+                    "program": program.name,
+                    "condition": f"after {total:,} events",
+                    "resident_mb": round(pane.resident_mb(), 1),
+                }
+            )
     return rows
+
+
+def _until_handled(connection: socket.socket) -> None:
+    wait_for(lambda: exchange(connection, {"do": "get_stats"})["result"]["pending"] == 0, 300.0)
 
 
 def _publish_many(home: Path, events: int) -> None:
@@ -196,13 +199,13 @@ def traffic(home: Path, rate: int, seconds: float) -> Iterator[None]:
     if not rate:
         yield
         return
-    socket = HomePaths(str(home)).socket
-    wait_for(lambda: Path(socket).exists())
+    path = HomePaths(str(home)).socket
+    wait_for(lambda: Path(path).exists())
     if rate == 1:
         stop = threading.Event()
 
         def publish() -> None:
-            with contextlib.closing(connect(socket)) as connection:
+            with contextlib.closing(connect(path)) as connection:
                 while not stop.wait(1.0):
                     exchange(connection, {"do": "publish", "event_type": "probe.event", "payload": {"n": 1}})
 
@@ -214,7 +217,7 @@ def traffic(home: Path, rate: int, seconds: float) -> Iterator[None]:
             stop.set()
             thread.join()
         return
-    words = (socket, str(rate), str(seconds + 10), str(home / "unused"))
+    words = (path, str(rate), str(seconds + 10), str(home / "unused"))
     generator = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.workers.generator", *words],
         cwd=ROOT, env=environ(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
