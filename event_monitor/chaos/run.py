@@ -63,6 +63,7 @@ class _Play:
         self._strikes = scenario.strikes(seed, duration)
         self._found = _Found()
         self._begun = 0.0
+        self._origin = 0.0
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     async def run(self, keeper: Keeper) -> ScenarioResult:
@@ -87,6 +88,8 @@ class _Play:
         if trouble := await made.until_well(self._start_limit):
             self._fail(f"not HEALTHY before anything was spoilt: {trouble}")
         self._begun = made.watch.begun = time.time()
+        # What others noted is compared by the wall clock; what is waited for here is not.
+        self._origin = time.monotonic()
         watching = asyncio.create_task(made.watch.run(), name="watch")
         try:
             async with publishing(made.publisher):
@@ -107,7 +110,7 @@ class _Play:
 
     async def _steady(self, until: float) -> None:
         """Let the load go on until so many seconds have passed."""
-        while (left := self._begun + until - time.time()) > 0:
+        while (left := self._origin + until - time.monotonic()) > 0:
             self._say("steady load")
             await asyncio.sleep(min(left, 0.5))
 
